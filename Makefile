@@ -85,7 +85,7 @@ clean: ## Remove what make and the tools made (not var/, your data)
 # ---- Install, again only when the pinned packages change ------------------------------------------------------------
 
 $(BIN)/uv: requirements/uv.txt
-	@echo "Creating $(VENV)"
+	@echo "Preparing $(VENV)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "The gateway needs Python 3.11 or newer; '$(PYTHON)' is not (or is missing)."; \
 	    echo "On Debian and Ubuntu:  sudo apt-get install python3.12 python3.12-venv && make run PYTHON=python3.12"; \
