@@ -1,0 +1,8 @@
+"""Who may call, and how much."""
+
+from accounts.models.api_key import APIKey
+from accounts.models.configuration import ConfigurationQuerySet, ConfigurationVersion, watch
+from accounts.models.tenant import Tenant
+from accounts.models.user import User
+
+__all__ = ["APIKey", "ConfigurationQuerySet", "ConfigurationVersion", "Tenant", "User", "watch"]

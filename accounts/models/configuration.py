@@ -1,0 +1,87 @@
+"""The version of everything that the hot path keeps in memory: accounts, providers, models, chains.
+
+Every change of such a row bumps the version in its own transaction. A web process that reads the version first and the
+rows afterwards therefore holds at least everything committed up to that version. The new version is published to Redis
+after the commit, where each admission compares it (accounts/ledger); every process also polls the row once a second,
+in case that publishing was lost.
+"""
+
+from typing import Any, TypeVar
+
+from django.db import models, transaction
+from django.db.models import F
+from django.db.models.signals import m2m_changed, post_delete, post_save
+
+from accounts import redis
+
+M = TypeVar("M", bound=models.Model)
+
+
+class ConfigurationVersion(models.Model):
+    """A single row (primary key 1) that counts the changes."""
+
+    version = models.PositiveBigIntegerField(default=1)
+
+    def __str__(self) -> str:
+        return f"version {self.version}"
+
+    @classmethod
+    def current(cls) -> int:
+        """The committed version; 0 before the first change."""
+        return cls.objects.filter(pk=1).values_list("version", flat=True).first() or 0
+
+    @classmethod
+    def bump(cls) -> None:
+        """Count one change in the transaction that makes it, and publish it after the commit."""
+        with transaction.atomic():
+            if not cls.objects.filter(pk=1).update(version=F("version") + 1):
+                cls.objects.create(pk=1)
+            transaction.on_commit(cls.publish)
+
+    @classmethod
+    def publish(cls) -> None:
+        redis.publish_configuration_version(cls.current())
+
+
+class ConfigurationQuerySet(models.QuerySet[M]):
+    """Counts bulk updates and inserts, for which Django sends no signals."""
+
+    def update(self, **kwargs: Any) -> int:
+        with transaction.atomic():
+            rows = super().update(**kwargs)
+            if rows and not _only_live_fields(self.model, kwargs):
+                ConfigurationVersion.bump()
+        return rows
+
+    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list[M]:
+        with transaction.atomic():
+            created = super().bulk_create(objs, *args, **kwargs)
+            ConfigurationVersion.bump()
+        return created
+
+
+def watch(*configured: type[models.Model]) -> None:
+    """Count every save and delete of these models, and every change of their many-to-many relations.
+
+    A model's `LIVE_FIELDS` (names, such as `last_used_at`) are not configuration: a save of only these does not count.
+    """
+    for model in configured:
+        uid = model._meta.label
+        post_save.connect(_saved, sender=model, dispatch_uid=uid)
+        post_delete.connect(_changed, sender=model, dispatch_uid=uid)
+        for relation in model._meta.many_to_many:
+            through = relation.remote_field.through
+            m2m_changed.connect(_changed, sender=through, dispatch_uid=f"{uid}.{relation.name}")
+
+
+def _saved(sender: type[models.Model], update_fields: frozenset[str] | None, **kwargs: Any) -> None:
+    if not (update_fields and _only_live_fields(sender, update_fields)):
+        ConfigurationVersion.bump()
+
+
+def _changed(sender: type[models.Model], **kwargs: Any) -> None:
+    ConfigurationVersion.bump()
+
+
+def _only_live_fields(model: type[models.Model], names: Any) -> bool:
+    return set(names) <= getattr(model, "LIVE_FIELDS", frozenset())

@@ -1,0 +1,63 @@
+"""A JSON parser that accepts only what every later part (providers, Postgres, Redis) can carry."""
+
+from typing import IO, Any
+
+import orjson
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import BaseParser
+
+MAX_DEPTH = 64
+
+
+class StrictJSONParser(BaseParser):
+    """UTF-8 JSON without NUL characters, lone surrogates or more than 64 levels; raises ParseError (400)."""
+
+    media_type = "application/json"
+
+    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> Any:
+        return parse_json(stream.read())
+
+
+def parse_json(raw: bytes) -> Any:
+    """Decode a request body; raises ParseError with a message for the caller."""
+    try:
+        data = orjson.loads(raw)  # refuses NaN, lone surrogates and invalid UTF-8
+    except orjson.JSONDecodeError as error:
+        raise ParseError(
+            f"The body is not valid JSON: {error}. Check quotes, commas and the encoding (UTF-8)."
+        ) from error
+    # Counting brackets is far cheaper than walking: only bodies that could be too deep are walked.
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deeper_than(data, MAX_DEPTH):
+        raise ParseError(f"The body is nested more than {MAX_DEPTH} levels deep. Flatten it.")
+    if b"\\u0000" in raw and _has_nul(data):
+        raise ParseError("The body contains a NUL character (\\u0000). Remove it.")
+    return data
+
+
+def _is_deeper_than(data: Any, levels: int) -> bool:
+    layer = [data]
+    for _ in range(levels + 1):
+        layer = [
+            child
+            for node in layer
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+        if not layer:
+            return False
+    return True
+
+
+def _has_nul(data: Any) -> bool:
+    waiting = [data]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            if "\0" in node:
+                return True
+        elif isinstance(node, dict):
+            waiting.extend(node)
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+    return False

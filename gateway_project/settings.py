@@ -1,0 +1,264 @@
+"""All settings, read from the environment. `.env.example` lists every variable with its meaning."""
+
+import hashlib
+import hmac
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+from gateway_project import env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# Where things live ------------------------------------------------------------------------------------------------
+
+DATABASE_URL = env.text("DATABASE_URL")
+REDIS_URL = env.text("REDIS_URL")
+# With neither, one process does everything: SQLite, an in-process Redis, and the worker's tasks in the background.
+EMBEDDED = not DATABASE_URL and not REDIS_URL
+if bool(DATABASE_URL) != bool(REDIS_URL):
+    raise ImproperlyConfigured(
+        "Set both DATABASE_URL and REDIS_URL, or neither. With neither, the gateway runs on its embedded default: "
+        "good for trying it out, not for production."
+    )
+
+GATEWAY_DATA_DIR = Path(env.text("GATEWAY_DATA_DIR", str(BASE_DIR / "var")))
+DEBUG = env.switch("DEBUG")
+GATEWAY_ALLOW_EMBEDDED = env.switch("GATEWAY_ALLOW_EMBEDDED")
+
+# Secrets ----------------------------------------------------------------------------------------------------------
+
+
+def _embedded_secret_key() -> str:
+    """The embedded default keeps a random key beside its database, so that nothing has to be set up to try it out."""
+    GATEWAY_DATA_DIR.mkdir(parents=True, exist_ok=True)
+    path = GATEWAY_DATA_DIR / "secret_key"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_urlsafe(48))
+    return path.read_text()
+
+
+SECRET_KEY = env.text("SECRET_KEY") or (_embedded_secret_key() if EMBEDDED else "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured(
+        "Set SECRET_KEY to a long random value, for example the output of "
+        "`python -c 'import secrets; print(secrets.token_urlsafe(48))'`, and keep it: API keys and provider keys depend on it."
+    )
+
+
+def _derived_key(purpose: str) -> bytes:
+    """32 bytes for one purpose, from GATEWAY_ENCRYPTION_KEY or else SECRET_KEY (HMAC-SHA256 as a one-step KDF)."""
+    root = env.text("GATEWAY_ENCRYPTION_KEY") or SECRET_KEY
+    return hmac.digest(root.encode(), purpose.encode(), hashlib.sha256)
+
+
+GATEWAY_API_KEY_PEPPER = _derived_key("api-key-pepper")
+GATEWAY_FIELD_KEY = _derived_key("field-encryption")
+
+# Applications -----------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework_simplejwt.token_blacklist",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "accounts",
+    "proxy",
+    "comparisons",
+]
+
+# The pages and the admin run behind these; the API's hot routes run without any (gateway_project/asgi.py).
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "gateway_project.urls"
+ASGI_APPLICATION = "gateway_project.asgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Database ---------------------------------------------------------------------------------------------------------
+
+DATABASES: dict[str, dict[str, Any]]
+if EMBEDDED:
+    GATEWAY_DATA_DIR.mkdir(parents=True, exist_ok=True)
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": GATEWAY_DATA_DIR / "gateway.sqlite3",
+            "OPTIONS": {
+                "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 10,
+            },
+            # A file also for the tests: an in-memory database cannot be shared by a server's threads.
+            "TEST": {"NAME": GATEWAY_DATA_DIR / "test.sqlite3"},
+        }
+    }
+else:
+    DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+    DATABASES["default"]["OPTIONS"] = {
+        **DATABASES["default"].get("OPTIONS", {}),
+        # A hung Postgres must count as a dead one: connecting, and bytes that nobody acknowledges, give up in 2 s.
+        "connect_timeout": 2,
+        "tcp_user_timeout": 2000,
+        "pool": {"min_size": 1, "max_size": env.number("GATEWAY_DATABASE_POOL", 10), "timeout": 2},
+    }
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Redis, cache, Celery ---------------------------------------------------------------------------------------------
+
+if EMBEDDED:
+    # django-ratelimit needs a cache that processes share; Django's LocMem is none, its database cache is.
+    CACHES: dict[str, dict[str, Any]] = {
+        "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "django_cache"}
+    }
+    # E003 says that the database cache's increments are not atomic: true, and good enough for trying out.
+    SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001"]
+else:
+    CACHES = {
+        "default": {
+            "BACKEND": "django_redis.cache.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "{gw}:cache",
+            "OPTIONS": {
+                "SERIALIZER": "django_redis.serializers.json.JSONSerializer",
+                "SOCKET_CONNECT_TIMEOUT": 0.25,
+                "SOCKET_TIMEOUT": 0.25,
+            },
+        }
+    }
+
+CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "{gw}:celery:", "socket_connect_timeout": 2}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ALWAYS_EAGER = EMBEDDED
+CELERY_TIMEZONE = "UTC"
+# A tick is only a hint to look at the stream: one that waited longer than its period is worth nothing.
+CELERY_BEAT_SCHEDULE = {
+    "drain-usage": {"task": "proxy.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 1.0}},
+    "sweep-reservations": {"task": "proxy.tasks.sweep_reservations", "schedule": 10.0, "options": {"expires": 10.0}},
+}
+
+# Accounts and authentication --------------------------------------------------------------------------------------
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = "/"
+
+SIMPLE_JWT = {
+    "ALGORITHM": env.text("JWT_ALGORITHM", "HS256"),
+    "SIGNING_KEY": env.text("JWT_SECRET") or _derived_key("jwt").hex(),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.number("GATEWAY_JWT_ACCESS_MINUTES", 15)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.number("GATEWAY_JWT_REFRESH_DAYS", 7)),
+    "ROTATE_REFRESH_TOKENS": True,
+    "BLACKLIST_AFTER_ROTATION": True,
+    "CHECK_REVOKE_TOKEN": True,
+    "UPDATE_LAST_LOGIN": False,
+}
+
+REST_FRAMEWORK = {
+    "EXCEPTION_HANDLER": "accounts.errors.render_error",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["accounts.parsers.StrictJSONParser"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+
+# HTTP -------------------------------------------------------------------------------------------------------------
+
+ALLOWED_HOSTS = env.names("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.names("CSRF_TRUSTED_ORIGINS")
+CORS_ALLOWED_ORIGINS = env.names("CORS_ALLOWED_ORIGINS")
+GATEWAY_TRUSTED_PROXIES = env.names("GATEWAY_TRUSTED_PROXIES")
+GATEWAY_MAX_BODY_BYTES = env.number("GATEWAY_MAX_BODY_MB", 32) * 1024 * 1024
+GATEWAY_BODY_TIMEOUT_S = env.number("GATEWAY_BODY_TIMEOUT_S", 30)
+GATEWAY_KEEP_ALIVE_S = env.number("GATEWAY_KEEP_ALIVE_S", 10)
+GATEWAY_HTTPS = env.switch("GATEWAY_HTTPS")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = GATEWAY_HTTPS
+if GATEWAY_HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+X_FRAME_OPTIONS = "DENY"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# The gateway ------------------------------------------------------------------------------------------------------
+
+GATEWAY_REQUESTS_PER_MINUTE = env.number("GATEWAY_REQUESTS_PER_MINUTE", 60)
+GATEWAY_GLOBAL_REQUESTS_PER_MINUTE = env.number("GATEWAY_GLOBAL_REQUESTS_PER_MINUTE", 0)
+GATEWAY_LEDGER_DOWN = env.text("GATEWAY_LEDGER_DOWN", "closed")
+if GATEWAY_LEDGER_DOWN not in {"open", "closed"}:
+    raise ImproperlyConfigured(f"GATEWAY_LEDGER_DOWN must be open or closed, not {GATEWAY_LEDGER_DOWN!r}.")
+GATEWAY_REDIS_TIMEOUT_S = env.number("GATEWAY_REDIS_TIMEOUT_MS", 250) / 1000
+POSTHOG_API_KEY = env.text("POSTHOG_API_KEY")
+POSTHOG_HOST = env.text("POSTHOG_HOST", "https://us.i.posthog.com")
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "LLM Gateway Proxy",
+    "DESCRIPTION": "An OpenAI-compatible gateway in front of many LLM providers, with automatic fallback.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+UNFOLD = {"SITE_TITLE": "LLM Gateway", "SITE_HEADER": "LLM Gateway", "SITE_URL": "/"}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "WARNING"},
+    "loggers": {name: {"level": "INFO"} for name in ("accounts", "proxy", "comparisons", "gateway_project")},
+}

@@ -1,0 +1,95 @@
+"""The door to providers: what goes in, what comes out. One module beside this file for each wire.
+
+    openai_wire.py    providers that speak OpenAI's wire: bytes pass through
+    litellm_wire.py   everything else, translated by litellm
+    demo.py           built-in models, no key and no network
+
+Every wire raises only the failures of `failures.py`.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One model of one provider, and our credential for it."""
+
+    provider: str
+    kind: str
+    wire: str
+    base_url: str
+    api_key: str = field(repr=False)
+    model: str
+    connect_timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCount:
+    """What an answer used, in tokens; `cached` are part of `prompt`, `reasoning` part of `completion`."""
+
+    prompt: int = 0
+    completion: int = 0
+    cached: int = 0
+    reasoning: int = 0
+
+    @classmethod
+    def from_usage(cls, usage: Any) -> "TokenCount | None":
+        """Read OpenAI's `usage` object; None if it is missing or has no token counts."""
+        if not isinstance(usage, dict) or not (usage.get("prompt_tokens") or usage.get("completion_tokens")):
+            return None
+        return cls(
+            prompt=_count(usage, "prompt_tokens"),
+            completion=_count(usage, "completion_tokens"),
+            cached=_count(usage.get("prompt_tokens_details"), "cached_tokens"),
+            reasoning=_count(usage.get("completion_tokens_details"), "reasoning_tokens"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete answer: the bytes for the caller, and the same decoded."""
+
+    raw: bytes
+    data: dict[str, Any]
+
+    @property
+    def tokens(self) -> TokenCount | None:
+        return TokenCount.from_usage(self.data.get("usage"))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One server-sent event of a stream: its bytes with the closing blank line, and its decoded data.
+
+    `data` is None for a comment. The `[DONE]` mark is not an event: a stream that has ended has ended.
+    """
+
+    raw: bytes
+    data: dict[str, Any] | None
+
+
+class Upstream(Protocol):
+    """A wire. `body` is an OpenAI request whose `model` is already the target's own name; it must not be changed."""
+
+    async def complete(self, target: Target, body: dict[str, Any]) -> Answer:
+        """One whole chat completion. Raises UpstreamFailure."""
+
+    def stream(self, target: Target, body: dict[str, Any]) -> AsyncIterator[Sequence[Event]]:
+        """A chat completion as it is written: each item holds the events that arrived together.
+
+        An async generator; closing it ends the call to the provider at once. Raises UpstreamFailure, also in the
+        middle. Ends normally only where the provider ended the stream cleanly. Asks the provider for its usage chunk.
+        """
+
+    async def embed(self, target: Target, body: dict[str, Any]) -> Answer:
+        """Embeddings. Raises UpstreamFailure."""
+
+    async def close(self) -> None:
+        """Give back connections; called once when the process stops."""
+
+
+def _count(container: Any, name: str) -> int:
+    value = container.get(name) if isinstance(container, dict) else None
+    return value if isinstance(value, int) and value > 0 else 0

@@ -1,0 +1,76 @@
+"""Splitting and writing server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from proxy.upstreams.base import Event
+from proxy.upstreams.failures import MalformedAnswer
+
+DONE = b"data: [DONE]\n\n"
+KEEP_ALIVE = b": keep-alive\n\n"
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+
+_BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+
+
+class EventParser:
+    """Turns bytes, cut anywhere, into events. `done` is set once `[DONE]` was read; nothing after it counts."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self.done = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events completed by these bytes; raises MalformedAnswer for data that is no JSON object."""
+        self._buffer += data
+        events = list(self._complete())
+        if len(self._buffer) > MAX_EVENT_BYTES:
+            raise MalformedAnswer("The provider sent an event of more than 16 MB.")
+        return events
+
+    def end(self) -> list[Event]:
+        """The events that the end of the body completes: some servers leave out the last blank line."""
+        return self.feed(b"\n\n") if self._buffer.strip() else []
+
+    def _complete(self) -> Iterator[Event]:
+        start = 0
+        for end in _BLANK_LINE.finditer(self._buffer):
+            if self.done:
+                break
+            block = self._buffer[start : end.end()]
+            start = end.end()
+            event = self._event(block)
+            if event:
+                yield event
+        self._buffer = self._buffer[start:] if not self.done else b""
+
+    def _event(self, block: bytes) -> Event | None:
+        data = _data_of(block)
+        if data == b"[DONE]":
+            self.done = True
+            return None
+        if not data:
+            return Event(block, None) if block.strip() else None
+        try:
+            decoded = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise MalformedAnswer("The provider streamed data that is not JSON.") from error
+        if not isinstance(decoded, dict):
+            raise MalformedAnswer("The provider streamed data that is not a JSON object.")
+        return Event(block, decoded)
+
+
+def _data_of(block: bytes) -> bytes:
+    if block.startswith(b"data: ") and block.find(b"\n") >= len(block) - 2:  # the usual: one line
+        return block[6:].strip()
+    lines = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    values = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+    return b"\n".join(values).strip()
+
+
+def event(data: dict[str, Any]) -> Event:
+    """An event of our own."""
+    return Event(b"data: " + orjson.dumps(data) + b"\n\n", data)
