@@ -1,0 +1,140 @@
+"""Runs the commands of docker-compose.yml's own services here, on the Postgres and Redis of DATABASE_URL and REDIS_URL.
+
+Each starts with the environment that compose would give it (.env is .env.example), must become healthy, and must stop
+by itself when it is told to. The database is a new one, and dropped at the end.
+"""
+
+import os
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+DATABASE = "gateway_compose"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(data: str) -> dict[str, str]:
+    """What compose sets: .env (as copied from .env.example), then the services' own variables."""
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    return {
+        **dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#")),
+        "DATABASE_URL": urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{DATABASE}").geturl(),
+        "REDIS_URL": urlsplit(os.environ["REDIS_URL"])._replace(path="/9").geturl(),
+        "GATEWAY_DATA_DIR": data,
+        "HOSTNAME": socket.gethostname(),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+class Service:
+    """One service's process, with what it prints in a file."""
+
+    def __init__(self, name: str, port: int, env: dict[str, str], folder: str) -> None:
+        self.name, self.env = name, env
+        self.command = SERVICES[name]["command"].replace("--port 5000", f"--port {port}").replace("/tmp/", f"{folder}/")
+        self.output = Path(folder, f"{name}.log")
+        self.started = time.monotonic()
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                shlex.split(self.command), cwd=ROOT, env=env, stdout=output, stderr=output, start_new_session=True
+            )
+
+    def wait_until(self, healthy: Callable[[], bool], seconds: float = 60) -> None:
+        while not healthy():
+            if self.process.poll() is not None:
+                self.fail(f"ended with exit code {self.process.returncode}")
+            if time.monotonic() - self.started > seconds:
+                self.fail(f"was not healthy after {seconds:.0f} s")
+            time.sleep(0.2)
+        print(f"{self.name}: healthy after {time.monotonic() - self.started:.1f} s  ({self.command})", flush=True)
+
+    def wait_until_done(self, seconds: float = 120) -> None:
+        if self.process.wait(seconds):
+            self.fail(f"ended with exit code {self.process.returncode}")
+        print(f"{self.name}: done after {time.monotonic() - self.started:.1f} s  ({self.command})", flush=True)
+
+    def passes_its_health_check(self) -> bool:
+        kind, check = SERVICES[self.name]["healthcheck"]["test"]
+        assert kind == "CMD-SHELL"
+        shell = ["sh", "-c", check.replace("$$", "$")]
+        return not subprocess.run(shell, cwd=ROOT, env=self.env, capture_output=True, timeout=30).returncode
+
+    def stop(self) -> None:
+        """As `docker compose stop` does it: SIGTERM, and the exit code must be 0."""
+        started = time.monotonic()
+        self.process.terminate()
+        try:
+            code = self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.fail("did not stop within 30 s")
+        if code:
+            self.fail(f"stopped with exit code {code}")
+        print(f"{self.name}: stopped in {time.monotonic() - started:.1f} s", flush=True)
+
+    def fail(self, what: str) -> None:
+        print(self.output.read_text()[-5000:])
+        sys.exit(f"{self.name} {what}: {self.command}")
+
+    def kill(self) -> None:
+        """Whatever is left of it, its children too."""
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self.process.wait()
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=3):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def main() -> None:
+    port = free_port()
+    with ExitStack() as cleanup:
+        folder = cleanup.enter_context(tempfile.TemporaryDirectory())
+        server = cleanup.enter_context(psycopg.connect(os.environ["DATABASE_URL"], autocommit=True))
+        server.execute(f"CREATE DATABASE {DATABASE}")
+        cleanup.callback(server.execute, f"DROP DATABASE {DATABASE} WITH (FORCE)")
+
+        def start(name: str) -> Service:
+            service = Service(name, port, environment(folder), folder)
+            cleanup.callback(service.kill)
+            return service
+
+        start("migrate").wait_until_done()
+        web, worker, beat = start("web"), start("worker"), start("beat")
+        web.wait_until(lambda: answers(f"http://127.0.0.1:{port}/health/ready"))
+        worker.wait_until(worker.passes_its_health_check)
+        beat.wait_until(lambda: "Sending due task" in beat.output.read_text())
+        for service in (web, worker, beat):
+            service.stop()
+
+
+if __name__ == "__main__":
+    main()
