@@ -13,6 +13,7 @@ MANAGE := $(PY) manage.py
 RUNTIME := $(VENV)/.runtime
 TOOLS := $(VENV)/.tools
 
+EMBEDDED := env -u DATABASE_URL -u REDIS_URL
 INSTALL := $(BIN)/uv pip install --quiet --python $(PY) --require-hashes
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade)
@@ -49,7 +50,7 @@ dev: $(RUNTIME) ## The same, restarting whenever a file changes
 # ---- Check ----------------------------------------------------------------------------------------------------------
 
 test: $(TOOLS) ## Run the tests (PYTEST_ARGS="-k stream -x")
-	@env -u DATABASE_URL -u REDIS_URL $(PY) -m pytest $(PYTEST_ARGS)
+	@$(EMBEDDED) $(PY) -m pytest $(PYTEST_ARGS)
 
 test-services: $(TOOLS) ## The same tests on the Postgres and Redis of DATABASE_URL and REDIS_URL
 	@for name in DATABASE_URL REDIS_URL; do \
@@ -58,7 +59,7 @@ test-services: $(TOOLS) ## The same tests on the Postgres and Redis of DATABASE_
 	        echo "  DATABASE_URL=postgres://user:password@127.0.0.1:5432/gateway REDIS_URL=redis://127.0.0.1:6379/0 make $@"; \
 	        exit 1; }; \
 	done
-	@GATEWAY_TEST_SERVICES=1 $(PY) -m pytest $(PYTEST_ARGS)
+	@GATEWAY_TEST_SERVICES=1 SECRET_KEY=$${SECRET_KEY:-only-for-the-tests} $(PY) -m pytest $(PYTEST_ARGS)
 
 lint: $(TOOLS) ## Check style and imports
 	@$(BIN)/ruff check .
@@ -66,7 +67,7 @@ lint: $(TOOLS) ## Check style and imports
 	@$(BIN)/lint-imports
 
 types: $(TOOLS) ## Check the types
-	@$(BIN)/mypy
+	@$(EMBEDDED) $(BIN)/mypy
 
 bench: $(TOOLS) ## Measure what the gateway adds to a request
 	@$(PY) -m benchmarks

@@ -94,8 +94,7 @@ def test_command_of_each_service_exists(name: str) -> None:
 def test_our_commands_understand_their_arguments(name: str) -> None:
     match shlex.split(SERVICES[name]["command"]):
         case ["python", "manage.py", command, *arguments]:
-            app = get_commands()[command]
-            django_command = load_command_class(app, command) if isinstance(app, str) else app
+            django_command = load_command_class(get_commands()[command], command)
             django_command.create_parser("manage.py", command).parse_args(arguments)
         case ["celery", "-A", "gateway_project", command, *_]:
             assert command in celery_cli.commands
