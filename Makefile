@@ -31,21 +31,22 @@ ifeq ($(strip $(DATABASE_URL)),)
 run dev: export GATEWAY_ALLOW_EMBEDDED = 1
 endif
 
-run: $(RUNTIME) ## Start the gateway on PORT (5000), with demo data
+define prepare
 	@echo "Preparing the database"
 	@$(MANAGE) migrate --verbosity 0
 	@echo "Adding the demo data"
 	@$(MANAGE) demo
+endef
+
+run: $(RUNTIME) ## Start the gateway on PORT (5000), with demo data
+	$(prepare)
 	@echo "Starting the gateway on port $(PORT)"
 	@$(MANAGE) serve --port $(PORT)
 
-dev: $(RUNTIME) ## The same, restarting whenever a file changes
-	@echo "Preparing the database"
-	@$(MANAGE) migrate --verbosity 0
-	@echo "Adding the demo data"
-	@$(MANAGE) demo
+dev: $(TOOLS) ## The same, restarting whenever a file changes
+	$(prepare)
 	@echo "Starting the gateway on port $(PORT), with auto-reload"
-	@$(MANAGE) serve --port $(PORT) --reload
+	@$(BIN)/watchfiles '$(MANAGE) serve --port $(PORT)' accounts proxy comparisons gateway_project
 
 # ---- Check ----------------------------------------------------------------------------------------------------------
 
