@@ -2,6 +2,7 @@
 
     GatewayError                      status  type                   code
     ├── InvalidRequest                400     invalid_request_error  (given)
+    │   ├── NotAcceptable             406                            not_acceptable
     │   ├── BodyTooLarge              413                            body_too_large
     │   └── NotJSON                   415                            unsupported_media_type
     ├── InvalidCredential             401     authentication_error   invalid_api_key
@@ -21,9 +22,19 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 import orjson
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpResponse
+from django.core.exceptions import (
+    NON_FIELD_ERRORS,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    ValidationError,
+)
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpResponse, UnreadablePostError
+from redis.exceptions import RedisError
 from rest_framework import exceptions as drf
+from rest_framework.fields import get_error_detail
+from rest_framework.settings import api_settings
 from rest_framework_simplejwt.exceptions import TokenError
 
 logger = logging.getLogger(__name__)
@@ -72,6 +83,11 @@ class InvalidRequest(GatewayError):
     status = 400
     type = "invalid_request_error"
     code = "invalid_request"
+
+
+class NotAcceptable(InvalidRequest):
+    status = 406
+    code = "not_acceptable"
 
 
 class BodyTooLarge(InvalidRequest):
@@ -159,10 +175,13 @@ def _as_gateway_error(error: Exception) -> GatewayError:
         case GatewayError():
             return error
         case drf.Throttled():
-            return RateLimited("Too many requests. Wait, then try again.", retry_after_s=error.wait)
-        case drf.ValidationError():
-            param, message = _first_problem(error.detail)
+            return RateLimited("Too many requests. Wait, then try again.", retry_after_s=error.wait)  # type: ignore[attr-defined]  # the stubs forget it
+        case drf.ValidationError() | ValidationError():
+            detail = error.detail if isinstance(error, drf.ValidationError) else get_error_detail(error)
+            param, message = _first_problem(detail)
             return InvalidRequest(message, param=param)
+        case drf.NotAcceptable():
+            return NotAcceptable("This route answers in JSON. Send Accept: application/json, or leave the header out.")
         case drf.UnsupportedMediaType():
             return NotJSON("Send the body as JSON, with the header Content-Type: application/json.")
         case drf.ParseError():
@@ -175,6 +194,12 @@ def _as_gateway_error(error: Exception) -> GatewayError:
             return NotFound("There is nothing at this address. See /api/docs for the routes.")
         case PermissionDenied() | drf.PermissionDenied():
             return NotPermitted("You may not do this. Ask an administrator of your tenant.")
+        case RequestDataTooBig():
+            return BodyTooLarge("The body is too large for this route. Send a smaller one.")
+        case SuspiciousOperation() | UnreadablePostError():
+            return InvalidRequest("The request could not be read. Check how it is built, then send it again.")
+        case OperationalError() | InterfaceError() | RedisError():
+            return PartUnavailable("A part of the gateway does not answer just now. Try again in a moment.")
         case _:
             return GatewayError("The gateway made a mistake. Try again; if it happens again, report the request id.")
 
@@ -183,15 +208,16 @@ def _credential_message(error: Exception) -> str:
     detail = getattr(error, "detail", None)
     if isinstance(detail, dict):  # simplejwt: {"detail": …, "code": …}
         detail = detail.get("detail")
-    return str(detail or error or "The credential is not valid.")
+    return str(detail or error) or "The credential is not valid."
 
 
 def _first_problem(detail: Any, path: str = "") -> tuple[str | None, str]:
-    """The first message of a serializer's nested errors, with the path of the field that it is about."""
-    if isinstance(detail, dict):
-        field, problem = next(iter(detail.items()))
-        return _first_problem(problem, f"{path}.{field}" if path else str(field))
-    if isinstance(detail, list) and detail:
-        return _first_problem(detail[0], path)
-    param = None if path in {"", "non_field_errors"} else path
-    return param, f"{param}: {detail}" if param else str(detail)
+    """The first message of a serializer's nested errors, with the path of its field, such as `models.0.name`."""
+    children = detail.items() if isinstance(detail, dict) else enumerate(detail) if isinstance(detail, list) else ()
+    for name, problem in children:
+        if problem:  # a list's items without errors are empty
+            is_message = isinstance(detail, list) and isinstance(problem, str)
+            is_whole = is_message or name in {api_settings.NON_FIELD_ERRORS_KEY, NON_FIELD_ERRORS}
+            return _first_problem(problem, path if is_whole else f"{path}.{name}".lstrip("."))
+    message = str(detail or "The request is not valid.")
+    return (path, f"{path}: {message}") if path else (None, message)

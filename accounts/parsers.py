@@ -3,23 +3,36 @@
 from typing import IO, Any
 
 import orjson
+from django.conf import settings
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
+
+from accounts.errors import BodyTooLarge
 
 MAX_DEPTH = 64
 
 
 class StrictJSONParser(BaseParser):
-    """UTF-8 JSON without NUL characters, lone surrogates or more than 64 levels; raises ParseError (400)."""
+    """UTF-8 JSON without NUL characters, lone surrogates or more than 64 levels.
+
+    Raises ParseError (400), or BodyTooLarge (413) above GATEWAY_MAX_BODY_MB.
+    """
 
     media_type = "application/json"
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> Any:
-        return parse_json(stream.read())
+        raw = stream.read(settings.GATEWAY_MAX_BODY_BYTES + 1)
+        if len(raw) > settings.GATEWAY_MAX_BODY_BYTES:
+            raise BodyTooLarge(
+                f"The body is larger than {settings.GATEWAY_MAX_BODY_BYTES:,} bytes. Send a smaller one."
+            )
+        return parse_json(raw)
 
 
 def parse_json(raw: bytes) -> Any:
     """Decode a request body; raises ParseError with a message for the caller."""
+    if not raw.strip():
+        raise ParseError("The body is empty. Send JSON.")
     try:
         data = orjson.loads(raw)  # refuses NaN, lone surrogates and invalid UTF-8
     except orjson.JSONDecodeError as error:

@@ -12,13 +12,13 @@ import secrets
 import string
 import uuid
 import zlib
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import ClassVar, Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator
-from django.db import models
+from django.db import models, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -63,7 +63,7 @@ def validate_networks(networks: object) -> None:
         raise ValidationError('Give a list of networks, for example ["10.0.0.0/8"].')
     for network in networks:
         try:
-            ipaddress.ip_network(network)
+            ipaddress.ip_network(str(network))  # a number would count as an address
         except ValueError as error:
             raise ValidationError(f"“{network}” is not a network such as 10.0.0.0/8 or 2001:db8::/32.") from error
 
@@ -146,20 +146,27 @@ class APIKey(models.Model):
 
     @property
     def is_usable(self) -> bool:
-        """Neither revoked nor expired, and its user and tenant are active."""
-        return self.revoked_at is None and not self.is_expired and self.user.is_active
+        """Neither revoked nor expired, and its user may call: active, and of an active tenant."""
+        return self.revoked_at is None and not self.is_expired and self.user.may_call
 
     @property
     def is_expired(self) -> bool:
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
-    def revoke(self, at: datetime | None = None) -> None:
-        """Refuse the key from the next request on (or from a later moment: `rotate` sets the expiry instead)."""
-        self.revoked_at = at or timezone.now()
-        self.save(update_fields=["revoked_at"])
+    def revoke(self) -> None:
+        """Refuse the key from the next request on. A second call leaves the moment of the first."""
+        if self.revoked_at is None:
+            self.revoked_at = timezone.now()
+            self.save(update_fields=["revoked_at"])
 
+    @transaction.atomic
     def rotate(self, overlap: timedelta) -> tuple[Self, str]:
-        """Issue a successor with the same rights; this key goes on working for the overlap."""
+        """Issue a successor with the same rights and expiry; this key goes on working for the overlap.
+
+        Raises ValidationError for a key that is revoked or expired: what was taken away must not come back this way.
+        """
+        if self.revoked_at is not None or self.is_expired:
+            raise ValidationError("This key is revoked or expired, so it cannot be rotated. Issue a new key instead.")
         successor, key = self.issue(
             self.user,
             self.name,

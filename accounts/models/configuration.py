@@ -34,9 +34,15 @@ class ConfigurationVersion(models.Model):
     def bump(cls) -> None:
         """Count one change in the transaction that makes it, and publish it after the commit."""
         with transaction.atomic():
-            if not cls.objects.filter(pk=1).update(version=F("version") + 1):
-                cls.objects.create(pk=1)
+            if not cls._count():
+                # Of two first changes at the same time, one waits here for the other to commit.
+                ConfigurationVersion.objects.bulk_create([cls(pk=1, version=0)], ignore_conflicts=True)
+                cls._count()
             transaction.on_commit(cls.publish)
+
+    @classmethod
+    def _count(cls) -> int:
+        return cls.objects.filter(pk=1).update(version=F("version") + 1)
 
     @classmethod
     def publish(cls) -> None:
@@ -56,7 +62,8 @@ class ConfigurationQuerySet(models.QuerySet[M]):
     def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list[M]:
         with transaction.atomic():
             created = super().bulk_create(objs, *args, **kwargs)
-            ConfigurationVersion.bump()
+            if created:
+                ConfigurationVersion.bump()
         return created
 
 
@@ -71,7 +78,7 @@ def watch(*configured: type[models.Model]) -> None:
         post_delete.connect(_changed, sender=model, dispatch_uid=uid)
         for relation in model._meta.many_to_many:
             through = relation.remote_field.through
-            m2m_changed.connect(_changed, sender=through, dispatch_uid=f"{uid}.{relation.name}")
+            m2m_changed.connect(_related, sender=through, dispatch_uid=f"{uid}.{relation.name}")
 
 
 def _saved(sender: type[models.Model], update_fields: frozenset[str] | None, **kwargs: Any) -> None:
@@ -81,6 +88,11 @@ def _saved(sender: type[models.Model], update_fields: frozenset[str] | None, **k
 
 def _changed(sender: type[models.Model], **kwargs: Any) -> None:
     ConfigurationVersion.bump()
+
+
+def _related(sender: type[models.Model], action: str, **kwargs: Any) -> None:
+    if action.startswith("post_"):
+        ConfigurationVersion.bump()
 
 
 def _only_live_fields(model: type[models.Model], names: Any) -> bool:

@@ -18,7 +18,7 @@ class UserManager(DjangoUserManager.from_queryset(ConfigurationQuerySet)):  # ty
 
 
 class User(AbstractUser):
-    """A person or a service that calls the gateway. Operators (superusers) may have no tenant; they cannot call the API."""
+    """A person or a service that calls the gateway. Operators (superusers) may have no tenant; they cannot call it."""
 
     LIVE_FIELDS: ClassVar[frozenset[str]] = frozenset({"last_login"})
 
@@ -51,3 +51,8 @@ class User(AbstractUser):
     @property
     def is_tenant_admin(self) -> bool:
         return self.role == Role.TENANT_ADMIN and self.tenant_id is not None
+
+    @property
+    def may_call(self) -> bool:
+        """Active, and of an active tenant."""
+        return self.is_active and self.tenant is not None and self.tenant.is_active
