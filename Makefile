@@ -26,6 +26,7 @@ help: ## List these commands
 
 # ---- Run ------------------------------------------------------------------------------------------------------------
 
+run dev: export PORT
 # Without a database to talk to, one process does everything (SQLite, and a Redis inside the process).
 ifeq ($(strip $(DATABASE_URL)),)
 run dev: export GATEWAY_ALLOW_EMBEDDED = 1
