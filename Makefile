@@ -3,7 +3,7 @@
 # Needs make and Python 3.11 or newer with venv; everything else goes into .venv, pinned and checked by hash.
 
 PYTHON ?= python3
-PORT ?= 5000
+export PORT ?= 5000
 PYTEST_ARGS ?=
 
 VENV := .venv
@@ -26,7 +26,6 @@ help: ## List these commands
 
 # ---- Run ------------------------------------------------------------------------------------------------------------
 
-run dev: export PORT
 # Without a database to talk to, one process does everything (SQLite, and a Redis inside the process).
 ifeq ($(strip $(DATABASE_URL)),)
 run dev: export GATEWAY_ALLOW_EMBEDDED = 1
