@@ -115,7 +115,7 @@ def run_script(script: Script, keys: Sequence[str], args: Sequence[Any] = ()) ->
 
 
 def publish_configuration_version(version: int) -> None:
-    """Tell every process that this version is committed. Lost if Redis is down: the processes also poll the database."""
+    """Tell every process that this version is committed. If Redis is down it is lost; they also poll the database."""
     try:
         run_script(_raise_version(), [CONFIGURATION_VERSION], [version])
     except RedisError as error:

@@ -48,7 +48,8 @@ SECRET_KEY = env.text("SECRET_KEY") or (_embedded_secret_key() if EMBEDDED else 
 if not SECRET_KEY:
     raise ImproperlyConfigured(
         "Set SECRET_KEY to a long random value, for example the output of "
-        "`python -c 'import secrets; print(secrets.token_urlsafe(48))'`, and keep it: API keys and provider keys depend on it."
+        "`python -c 'import secrets; print(secrets.token_urlsafe(48))'`, and keep it: API keys and provider keys "
+        "depend on it."
     )
 
 

@@ -1,1 +1,16 @@
-urlpatterns = []
+"""All routes. Each app lists its own."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+urlpatterns = [
+    path("", include("proxy.urls")),
+    path("auth/", include("accounts.urls")),
+    path("admin/", admin.site.urls),
+    path("api/schema", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+]
+
+handler404 = "accounts.views.errors.not_found"
+handler500 = "accounts.views.errors.server_error"

@@ -104,6 +104,17 @@ class Busy(UpstreamFailure):
     trips_breaker = False
 
 
+class BreakerOpen(UpstreamFailure):
+    code = "breaker_open"
+    trips_breaker = False
+
+
+class Abandoned(UpstreamFailure):
+    code = "client_closed"
+    verdict = Verdict.STOP
+    trips_breaker = False
+
+
 class ContextWindowExceeded(UpstreamFailure):
     code = "context_length_exceeded"
     verdict = Verdict.LARGER_WINDOW

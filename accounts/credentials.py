@@ -1,0 +1,104 @@
+"""Authentication on the hot path: verdicts kept in memory, the database asked once per credential and configuration."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+from django.utils import timezone
+
+from accounts.callers import Caller
+from accounts.errors import InvalidCredential, NotPermitted
+from accounts.models import APIKey, User
+from accounts.models.api_key import digest, is_well_formed
+from accounts.networks import within
+from accounts.sql import run_sql
+from accounts.tokens import read_access_token
+
+KEY_PREFIX = "gw_"
+MOST_VERDICTS = 50_000
+
+UNKNOWN_KEY = (
+    "This API key is wrong, expired or revoked. Check it, or ask an administrator of your tenant for a new one."
+)
+NO_CREDENTIAL = "Send an API key: Authorization: Bearer gw_live_… (or x-api-key), or a JWT from POST /auth/token."
+MAY_NOT_CALL = (
+    "This user may not call the gateway: it is inactive or belongs to no active tenant. Ask an administrator."
+)
+
+
+class Credentials:
+    """The verdicts of one web process. `forget` empties them whenever the configuration has changed."""
+
+    def __init__(self) -> None:
+        self._verdicts: dict[str, asyncio.Future[Caller | None]] = {}
+
+    def forget(self) -> None:
+        self._verdicts = {}
+
+    async def authenticate(self, headers: Mapping[str, str], ip: str) -> Caller:
+        """Who shows these headers (Django's, case-insensitive).
+
+        Raises InvalidCredential, NotPermitted for a key outside its networks, PartUnavailable when the database must
+        be asked and does not answer.
+        """
+        credential = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
+        if not credential:
+            raise InvalidCredential(NO_CREDENTIAL)
+        if credential.startswith(KEY_PREFIX) or headers.get("x-api-key"):
+            return await self._key(credential, ip)
+        return await self._token(credential)
+
+    async def _key(self, key: str, ip: str) -> Caller:
+        if not is_well_formed(key):
+            raise InvalidCredential(UNKNOWN_KEY)
+        caller = await self._verdict(digest(key), lambda: _caller_of_key(key))
+        if caller is None or (caller.expires_at and caller.expires_at <= timezone.now()):
+            raise InvalidCredential(UNKNOWN_KEY)
+        if caller.allowed_networks and not within(ip, caller.allowed_networks):
+            raise NotPermitted(
+                "This API key may not be used from your network address. Ask an administrator of your tenant.",
+                code="network_not_allowed",
+            )
+        return caller
+
+    async def _token(self, token: str) -> Caller:
+        claims = read_access_token(token)
+        caller = await self._verdict(f"user:{claims.user_id}", lambda: _caller_of_user(claims.user_id))
+        if caller is None:
+            raise InvalidCredential(MAY_NOT_CALL)
+        if claims.password_digest != caller.password_digest:
+            raise InvalidCredential("The password was changed after this token was issued. Get a new token.")
+        return caller
+
+    async def _verdict(self, name: str, ask: Callable[[], Caller | None]) -> Caller | None:
+        """The kept verdict; concurrent callers of a credential that is not known yet share one query."""
+        verdicts = self._verdicts
+        future = verdicts.get(name)
+        if future is None:
+            if len(verdicts) >= MOST_VERDICTS:
+                verdicts.clear()
+            future = verdicts[name] = asyncio.ensure_future(run_sql(ask))
+            future.add_done_callback(lambda done: _keep_only_callers(verdicts, name, done))
+        return await asyncio.shield(future)
+
+
+def _keep_only_callers(
+    verdicts: dict[str, asyncio.Future[Caller | None]], name: str, done: asyncio.Future[Caller | None]
+) -> None:
+    """Nothing negative is kept: a key made a moment later must work at once."""
+    if done.cancelled() or done.exception() or done.result() is None:
+        verdicts.pop(name, None)
+
+
+def _bearer(authorization: str) -> str:
+    scheme, _, credential = authorization.partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""
+
+
+def _caller_of_key(key: str) -> Caller | None:
+    row = APIKey.objects.for_key(key)
+    return Caller.from_key(row) if row else None
+
+
+def _caller_of_user(user_id: int) -> Caller | None:
+    user = User.objects.select_related("tenant").filter(pk=user_id).first()
+    return Caller.from_user(user) if user else None

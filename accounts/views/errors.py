@@ -1,0 +1,29 @@
+"""What unknown addresses and unexpected errors look like outside the API's own views."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from accounts.errors import GatewayError, NotFound, error_response, request_id_of
+
+API_PREFIXES = ("/v1/", "/chat/", "/auth/", "/api/", "/models", "/compare_models", "/health")
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler404: a page for browsers, the contract's error for everyone else."""
+    if _wants_page(request):
+        return render(request, "404.html", status=404)
+    refusal = NotFound(f"There is nothing at {request.path[:200]}. See /api/docs for the routes.")
+    return error_response(refusal, request_id_of(request))
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500."""
+    if _wants_page(request):
+        return render(request, "500.html", {"request_id": request_id_of(request)}, status=500)
+    refusal = GatewayError("The gateway made a mistake. Try again; if it happens again, report the request id.")
+    return error_response(refusal, request_id_of(request))
+
+
+def _wants_page(request: HttpRequest) -> bool:
+    is_api = request.path.startswith(API_PREFIXES)
+    return not is_api and "text/html" in request.headers.get("accept", "")

@@ -1,0 +1,62 @@
+"""The ASGI entry point: hot routes go to the lean handler, everything else to Django's own."""
+
+import os
+from functools import lru_cache
+
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.urls import Resolver404, ResolverMatch, resolve
+from starlette.middleware.cors import CORSMiddleware
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
+django_application = get_asgi_application()  # loads the apps, which the imports below need
+
+from gateway_project.lifespan import lifespan  # noqa: E402
+from proxy.call import new_request_id  # noqa: E402
+from proxy.http.handler import LeanHandler, Message, Receive, Scope, Send  # noqa: E402
+
+lean_handler = LeanHandler()
+
+
+async def route(scope: Scope, receive: Receive, send: Send) -> None:
+    """Give each HTTP request its id and its handler."""
+    if scope["type"] == "lifespan":
+        await lifespan(scope, receive, send)
+        return
+    request_id = scope["gateway.request_id"] = new_request_id()
+    match = _async_view(scope["path"])
+    if match:
+        await lean_handler(match, scope, receive, send)
+    else:
+        await django_application(scope, receive, _with_request_id(send, request_id))
+
+
+@lru_cache(maxsize=1024)
+def _async_view(path: str) -> ResolverMatch | None:
+    try:
+        match = resolve(path)
+    except Resolver404:
+        return None
+    view_class = getattr(match.func, "cls", None)
+    return match if view_class and view_class.view_is_async else None
+
+
+def _with_request_id(send: Send, request_id: str) -> Send:
+    async def send_with_id(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            named = any(name == b"x-request-id" for name, _ in message.get("headers", ()))
+            if not named:
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
+        await send(message)
+
+    return send_with_id
+
+
+application = CORSMiddleware(
+    route,
+    allow_origins=settings.CORS_ALLOWED_ORIGINS,
+    allow_methods=["GET", "POST", "OPTIONS"],
+    allow_headers=["*"],
+    expose_headers=["*"],
+    max_age=86400,
+)

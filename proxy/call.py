@@ -1,0 +1,148 @@
+"""One accepted request on its way through the gateway."""
+
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from accounts.callers import Caller
+from accounts.ledger import Admission
+from proxy.attempts import Attempt
+from proxy.catalogue import Link, Route
+from proxy.meter import Meter
+from proxy.upstreams.base import TokenCount
+
+
+def new_request_id() -> str:
+    """`req_` and 32 hexadecimal characters, the first twelve a millisecond clock, so that rows lie in order."""
+    return f"req_{time.time_ns() // 1_000_000:012x}{uuid.uuid4().hex[:20]}"
+
+
+@dataclass(slots=True)
+class Call:
+    """What is known of a request from its admission to its settlement. Times are in milliseconds unless named."""
+
+    request_id: str
+    caller: Caller
+    route: Route
+    requested_model: str
+    endpoint: str
+    body: dict[str, Any]
+    streamed: bool
+    tags: list[str]
+    prompt_bytes: int
+    deadline_s: float
+    admission: Admission | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    served_by: Link | None = None
+    first_token_ms: int | None = None
+    meter: Meter | None = None
+    tokens: TokenCount | None = None
+    quality: str = "reported"
+    _began: float = field(default_factory=time.perf_counter)
+
+    @property
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self._began) * 1000
+
+    @property
+    def remaining_s(self) -> float:
+        """Until the deadline for the first content, over all attempts."""
+        return self.deadline_s - (time.perf_counter() - self._began)
+
+    @property
+    def overhead_ms(self) -> float:
+        """What the gateway itself added: everything but the providers' time."""
+        return max(0.0, self.elapsed_ms - sum(attempt.ms for attempt in self.attempts))
+
+    @property
+    def cost_microusd(self) -> int:
+        """What the answer cost, rounded to a micro-dollar; 0 where the price is not known."""
+        price, tokens = self.served_by.price if self.served_by else None, self.tokens
+        if price is None or tokens is None:
+            return 0
+        cached_price = price.input if price.cached_input is None else price.cached_input
+        cached = min(tokens.cached, tokens.prompt)
+        cost = (tokens.prompt - cached) * price.input + cached * cached_price + tokens.completion * price.output
+        return round(cost)
+
+    def begin(self, link: Link) -> Attempt:
+        attempt = Attempt(link.model, link.target.provider)
+        self.attempts.append(attempt)
+        return attempt
+
+    def content_began(self) -> None:
+        if self.first_token_ms is None:
+            self.first_token_ms = round(self.elapsed_ms)
+
+    def headers(self) -> dict[str, str]:
+        """The contract's headers as far as they are known."""
+        headers = {
+            "x-gateway-attempts": str(len(self.attempts)),
+            "x-gateway-cache": "bypass",
+            "x-gateway-overhead-ms": f"{self.overhead_ms:.1f}",
+        }
+        if self.served_by:
+            headers["x-gateway-model"] = self.served_by.model
+            headers["x-gateway-provider"] = self.served_by.target.provider
+        if self.tokens and not self.streamed:
+            headers["x-gateway-cost-usd"] = f"{Decimal(self.cost_microusd) / 1_000_000:.6f}"
+        return headers
+
+    def usage_event(self, status: str, error_code: str = "") -> dict[str, Any]:
+        """The columns of `proxy.models.Usage`, as JSON can carry them."""
+        tokens = self.tokens or TokenCount()
+        price = self.served_by.price if self.served_by else None
+        return {
+            **self.record(),
+            "served_model": self.served_by.model if self.served_by else "",
+            "provider": self.served_by.target.provider if self.served_by else "",
+            "status": status,
+            "error_code": error_code[:100],
+            "prompt_tokens": tokens.prompt,
+            "completion_tokens": tokens.completion,
+            "cached_tokens": tokens.cached,
+            "reasoning_tokens": tokens.reasoning,
+            "quality": self.quality,
+            "cost_microusd": self.cost_microusd,
+            "input_price_per_mtok": str(price.input) if price else None,
+            "output_price_per_mtok": str(price.output) if price else None,
+            "latency_ms": round(self.elapsed_ms),
+            "first_token_ms": self.first_token_ms,
+            "attempts": [attempt.record() for attempt in self.attempts],
+        }
+
+    def record(self) -> dict[str, Any]:
+        """What is known at admission: the usage event of a request whose process dies."""
+        now = self.admitted_at
+        return {
+            "request_id": self.request_id,
+            "created_at": now.isoformat(),
+            "month": now.astimezone(ZoneInfo(self.caller.time_zone)).strftime("%Y-%m"),
+            "tenant_id": self.caller.tenant_id,
+            "tenant_name": self.caller.tenant_name,
+            "user_id": self.caller.user_id,
+            "username": self.caller.username,
+            "key_id": str(self.caller.key_id) if self.caller.key_id else None,
+            "key_name": self.caller.key_name,
+            "endpoint": self.endpoint,
+            "chain": self.route.name,
+            "requested_model": self.requested_model[:200],
+            "prompt_tokens": self.prompt_estimate,
+            "quality": "estimated",
+            "streamed": self.streamed,
+            "tags": self.tags,
+        }
+
+    @property
+    def admitted_at(self) -> datetime:
+        """By Redis's clock once it is admitted: the month is fixed there."""
+        return datetime.fromtimestamp(self.admission.at_ms / 1000, UTC) if self.admission else datetime.now(UTC)
+
+    @property
+    def prompt_estimate(self) -> int:
+        """Four bytes to a token, the usual rule of thumb."""
+        return self.prompt_bytes // 4

@@ -1,0 +1,220 @@
+"""The gateway of one web process: its parts put together, and the three steps around each request.
+
+admit    authenticate, resolve the route, reserve: on the newest committed configuration
+relay    ask the route's links (proxy.relay)
+finish   settle and record, in a task that outlives the caller
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+from django.conf import settings
+from redis.exceptions import RedisError
+
+from accounts.callers import Caller
+from accounts.credentials import Credentials
+from accounts.errors import GatewayError, InvalidCredential, NotFound, NotPermitted, PartUnavailable
+from accounts.ledger import Ledger, Settlements, StaleConfiguration
+from accounts.models import ConfigurationVersion
+from accounts.redis import Redis, publish_configuration_version
+from accounts.sql import run_sql
+from proxy import catalogue
+from proxy.breakers import Breakers
+from proxy.call import Call
+from proxy.catalogue import Catalogue, Route
+from proxy.errors import NoUsableModel, UpstreamRejected
+from proxy.metering import measure
+from proxy.relay import Relay
+from proxy.upstreams import Upstreams
+from proxy.upstreams.failures import UpstreamFailure
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 1.0
+MOST_RELOADS = 5
+SETTLE_PATIENCE_S = 5.0
+
+# What an older configuration may have caused.
+REFUSALS = (InvalidCredential, NotPermitted, NotFound, NoUsableModel)
+
+CallFor = Callable[[Caller, Route], Call]
+
+
+class Gateway:
+    """Everything that the hot path keeps in memory. Belongs to one event loop: `start` it there, and `stop` it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.redis = Redis()
+        self.ledger = Ledger(self.redis)
+        self.settlements = Settlements(self.ledger, Path(settings.GATEWAY_DATA_DIR) / "spool")
+        self.credentials = Credentials()
+        self.upstreams = Upstreams()
+        self.breakers = Breakers(self.redis)
+        self.relay = Relay(self.upstreams, self.breakers)
+        self.catalogue: Catalogue | None = None
+        self._reloading = asyncio.Lock()
+        self._background: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Load the catalogue if the database answers; if not, requests get 503 until it does."""
+        self.settlements.recover()
+        await self._watch_configuration_once()
+        await self._beat_once()
+        self._background = [
+            asyncio.create_task(_forever(self._watch_configuration_once, POLL_S)),
+            asyncio.create_task(_forever(self._beat_once, POLL_S)),
+        ]
+
+    async def stop(self) -> None:
+        """Settle what is under way, then give everything back."""
+        for task in self._background:
+            task.cancel()
+        await self.settlements.close(SETTLE_PATIENCE_S)
+        await self.upstreams.close()
+        try:
+            await self.ledger.leave()
+        except RedisError as error:
+            logger.warning("Redis did not take the goodbye (%s); the sweep will.", type(error).__name__)
+        await self.redis.close()
+
+    async def authenticate(self, headers: Mapping[str, str], ip: str) -> tuple[Caller, Catalogue]:
+        """The caller and the catalogue for a request that is not admitted, on the newest committed configuration."""
+        await self._refresh_if_stale()
+        return await self.credentials.authenticate(headers, ip), self._loaded()
+
+    async def admit(self, call_for: CallFor, headers: Mapping[str, str], ip: str, names: tuple[str, ...]) -> Call:
+        """Authenticate, resolve, reserve: all on one configuration, which is the newest committed one.
+
+        Raises the refusals of `accounts.errors` and `proxy.errors`. A refusal that an older configuration caused is
+        never given: it is checked against the committed version first.
+        """
+        for _ in range(MOST_RELOADS):
+            known = self._loaded()
+            try:
+                caller = await self.credentials.authenticate(headers, ip)
+                call = call_for(caller, known.route(names, caller))
+                call.admission = await self.ledger.admit(call.request_id, known.version, orjson.dumps(call.record()))
+            except StaleConfiguration as stale:
+                await self.reload(stale.current)
+            except REFUSALS:
+                if not await self._refresh_if_stale():
+                    raise
+            else:
+                return call
+        raise PartUnavailable("The gateway's configuration is changing just now. Try again in a moment.")
+
+    def finish(self, call: Call, error: BaseException | None = None) -> None:
+        """Settle and record the call, whatever becomes of its caller. `error` is what ended it, None an answer."""
+        self.settlements.start(self._settle(call, *_outcome(error)))
+
+    @contextmanager
+    def finish_on_error(self, call: Call) -> Iterator[None]:
+        """Finish the call if what happens inside fails, or the caller hangs up."""
+        try:
+            yield
+        except BaseException as error:
+            self.finish(call, error)
+            raise
+
+    def checkpoint(self, call: Call) -> None:
+        """Note how far a stream is, in case this process dies. Not waited for."""
+        tokens = len(call.meter.delivered) if call.meter else 0
+        self.settlements.start(self._checkpoint(call.request_id, tokens))
+
+    async def _checkpoint(self, request_id: str, completion_tokens: int) -> None:
+        try:
+            await self.ledger.checkpoint(request_id, completion_tokens)
+        except RedisError as error:
+            logger.warning("No checkpoint for %s: %s", request_id, type(error).__name__)
+
+    async def _settle(self, call: Call, status: str, error_code: str) -> None:
+        if status not in {"failed", "rejected"}:
+            await measure(call)
+        await self.settlements.settle(call.request_id, orjson.dumps(call.usage_event(status, error_code)))
+
+    def _loaded(self) -> Catalogue:
+        if self.catalogue is None:
+            raise PartUnavailable("The gateway is starting: its database has not answered yet. Try again in a moment.")
+        return self.catalogue
+
+    async def reload(self, at_least: int) -> None:
+        """Read the configuration again, unless somebody else just read this version. Raises PartUnavailable."""
+        async with self._reloading:
+            if self.catalogue is None or self.catalogue.version < at_least:
+                self.catalogue = await run_sql(catalogue.load)
+                self.credentials.forget()
+
+    async def _refresh_if_stale(self) -> bool:
+        """Reload if a newer version was published; False if there is none, or Redis cannot say."""
+        try:
+            committed = await self.ledger.committed_version()
+        except RedisError:
+            return False
+        if self.catalogue and committed <= self.catalogue.version:
+            return False
+        await self.reload(committed)
+        return True
+
+    async def _watch_configuration_once(self) -> None:
+        """Catch what was committed but not published: by commands of an embedded gateway, or with Redis away."""
+        try:
+            version = await run_sql(ConfigurationVersion.current)
+            if self.catalogue is None or version > self.catalogue.version:
+                await self.reload(version)
+                await asyncio.to_thread(publish_configuration_version, version)
+        except PartUnavailable as error:
+            logger.warning("Could not look for a new configuration: %s", error.__cause__ or error)
+
+    async def _beat_once(self) -> None:
+        try:
+            await self.ledger.heartbeat()
+        except RedisError as error:
+            logger.warning("No heartbeat: Redis does not answer (%s).", type(error).__name__)
+
+
+async def _forever(step: Callable[[], Awaitable[None]], period_s: float) -> None:
+    while True:
+        await asyncio.sleep(period_s)
+        await step()
+
+
+def _outcome(error: BaseException | None) -> tuple[str, str]:
+    """Status and error code of the usage row."""
+    match error:
+        case None:
+            return "ok", ""
+        case asyncio.CancelledError():
+            return "client_closed", "client_closed"
+        case UpstreamRejected():
+            return "rejected", error.code
+        case UpstreamFailure():
+            return "cut", error.code
+        case GatewayError():
+            return "failed", error.code
+        case _:
+            return "failed", "internal_error"
+
+
+_running: list[Gateway] = []
+
+
+def running() -> Gateway:
+    """This process's gateway; raises PartUnavailable before the server has started it."""
+    if not _running:
+        raise PartUnavailable("The gateway is starting. Try again in a moment.")
+    return _running[-1]
+
+
+async def start() -> None:
+    gateway = Gateway()
+    await gateway.start()
+    _running.append(gateway)
+
+
+async def stop() -> None:
+    await _running.pop().stop()

@@ -1,0 +1,44 @@
+"""REST framework's APIView, awaited."""
+
+from typing import Any, ClassVar
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from rest_framework.views import APIView
+
+from accounts.networks import client_ip
+
+
+class AsyncAPIView(APIView):
+    """Keeps REST framework's parsers and exception handler, and awaits the handler. No SQL may run here.
+
+    Authentication is a step of the handler itself (proxy.gateway): it belongs to the configuration version that the
+    request is admitted on.
+    """
+
+    authentication_classes = ()
+    permission_classes = ()
+    throttle_classes = ()
+    http_method_names: ClassVar[list[str]] = ["get", "head", "post"]
+
+    async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        self.args, self.kwargs = args, kwargs
+        self.request = self.initialize_request(request, *args, **kwargs)
+        method = (request.method or "").lower()
+        known = method in self.http_method_names
+        handler = getattr(self, method, self.http_method_not_allowed) if known else self.http_method_not_allowed
+        try:
+            return await handler(self.request, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - as REST framework does: the exception handler decides
+            return self.handle_exception(error)
+
+    @property
+    def request_id(self) -> str:
+        """The id that the ASGI entry point gave this request."""
+        scope = getattr(self.request._request, "scope", None) or {}
+        return str(scope.get("gateway.request_id", ""))
+
+    @property
+    def client_ip(self) -> str:
+        meta = self.request.META
+        return client_ip(meta.get("REMOTE_ADDR", ""), meta.get("HTTP_X_FORWARDED_FOR"))

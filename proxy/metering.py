@@ -1,0 +1,30 @@
+"""What an answer used: the provider's word for it, else our own count of what was delivered."""
+
+import asyncio
+from typing import Any
+
+from proxy.call import Call
+from proxy.upstreams.base import TokenCount
+from proxy.upstreams.tokenizer import count_prompt_tokens, count_tokens
+
+
+async def measure(call: Call) -> None:
+    """Set the call's `tokens` and their `quality`. Counting is CPU work: it runs in a thread."""
+    if call.tokens is not None:
+        return
+    if call.meter and call.meter.tokens:
+        call.tokens, call.quality = call.meter.tokens, "reported"
+    elif call.served_by is None:  # it ended while no provider was at work
+        call.tokens = TokenCount()
+    else:
+        model, delivered = call.served_by.target.model, list(call.meter.delivered) if call.meter else []
+        call.tokens = await asyncio.to_thread(_count, model, call.body, delivered)
+        call.quality = "counted"
+
+
+def _count(model: str, body: dict[str, Any], delivered: list[str]) -> TokenCount:
+    if "messages" in body:
+        prompt = count_prompt_tokens(model, body["messages"], body.get("tools"))
+    else:
+        prompt = count_tokens(model, str(body.get("input", "")))
+    return TokenCount(prompt=prompt, completion=count_tokens(model, "".join(delivered)))

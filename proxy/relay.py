@@ -1,0 +1,219 @@
+"""The walk over a chain's links until one answers. Everything else (admission, metering, breakers) wraps it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, TypeVar
+
+from proxy.breakers import Breakers
+from proxy.call import Call
+from proxy.catalogue import Link, Route
+from proxy.errors import ChainFailed, UpstreamRejected
+from proxy.meter import Meter
+from proxy.upstreams import Answer, Event, Upstreams
+from proxy.upstreams.failures import (
+    Abandoned,
+    BreakerOpen,
+    ContentRefused,
+    ContextWindowExceeded,
+    MalformedAnswer,
+    RateLimited,
+    TimedOut,
+    UpstreamFailure,
+    Verdict,
+)
+
+T = TypeVar("T")
+
+
+class Stream:
+    """A streamed answer whose first content is here: `head` holds what came so far, iterating gives the rest.
+
+    Iterating raises UpstreamFailure where the answer breaks off. Close it, whatever happens: that ends the call to the
+    provider.
+    """
+
+    def __init__(self, source: AsyncIterator[Sequence[Event]], meter: Meter, head: list[Event], stall_s: float) -> None:
+        self.head = head
+        self.meter = meter
+        self._source = source
+        self._stall_s = stall_s
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
+        while (events := await self.read_before_stall()) is not None:
+            yield events
+
+    async def read(self) -> Sequence[Event] | None:
+        """The next events, waiting as long as the caller does; None at the end of a whole answer."""
+        try:
+            events = await anext(self._source)
+        except StopAsyncIteration:
+            self.meter.require_whole()
+            return None
+        self.meter.feed(events)
+        return events
+
+    async def read_before_stall(self) -> Sequence[Event] | None:
+        """The same; raises TimedOut where the model falls silent for longer than the link's stall timeout."""
+        try:
+            async with asyncio.timeout(self._stall_s):
+                return await self.read()
+        except TimeoutError as error:
+            raise TimedOut(f"The model fell silent for {self._stall_s:g} s.", code="stalled") from error
+
+    async def close(self) -> None:
+        await self._source.aclose()  # type: ignore[attr-defined]  # an async generator, see Upstream.stream
+
+
+class Relay:
+    """Asks links in order. Raises ChainFailed when none answered, UpstreamRejected when the request itself is wrong."""
+
+    def __init__(self, upstreams: Upstreams, breakers: Breakers) -> None:
+        self._upstreams = upstreams
+        self._breakers = breakers
+
+    async def complete(self, call: Call) -> Answer:
+        """A whole chat completion."""
+
+        async def ask(link: Link) -> Answer:
+            answer = await self._upstreams.for_target(link.target).complete(link.target, _body_for(call, link))
+            call.meter = Meter()
+            call.meter.take(answer)
+            return answer
+
+        return await self._walk(call, lambda link: _in_time(call, link, ask(link)))
+
+    async def embed(self, call: Call) -> Answer:
+        """Embeddings."""
+
+        async def ask(link: Link) -> Answer:
+            answer = await self._upstreams.for_target(link.target).embed(link.target, _body_for(call, link))
+            if not isinstance(answer.data.get("data"), list):
+                raise MalformedAnswer("The provider's answer has no embeddings.")
+            call.meter = Meter()
+            call.meter.tokens = answer.tokens
+            return answer
+
+        return await self._walk(call, lambda link: _in_time(call, link, ask(link)))
+
+    async def stream(self, call: Call, *, buffered: bool) -> Stream:
+        """A streamed chat completion, once its first content is here (`buffered`: once it is whole)."""
+
+        async def ask(link: Link) -> Stream:
+            source = self._upstreams.for_target(link.target).stream(link.target, _body_for(call, link))
+            return await _open(call, link, source, buffered=buffered)
+
+        return await self._walk(call, ask)
+
+    async def _walk(self, call: Call, ask: Callable[[Link], Awaitable[T]]) -> T:
+        too_small: Link | None = None
+        for link in call.route.links:
+            is_last = link is call.route.links[-1]
+            if call.remaining_s <= 0 or _is_no_larger(link, too_small):
+                continue
+            if not is_last and not await self._may_try(call, link):
+                call.begin(link).end(BreakerOpen("It failed several times in a row and rests for a while."))
+                continue
+            try:
+                return await self._ask_link(
+                    call, link, ask, patience_s=call.remaining_s if is_last else link.retry_after_max_s
+                )
+            except UpstreamFailure as failure:
+                if _stops(call.route, failure):
+                    raise UpstreamRejected(failure, call.attempts) from failure
+                too_small = link if isinstance(failure, ContextWindowExceeded) else too_small
+        if not call.attempts:
+            call.begin(call.route.links[0]).end(TimedOut("The request's deadline had passed before it could be asked."))
+        last = call.attempts[-1].failure
+        if isinstance(last, ContextWindowExceeded):
+            raise UpstreamRejected(last, call.attempts)
+        raise ChainFailed(call.attempts)
+
+    async def _ask_link(self, call: Call, link: Link, ask: Callable[[Link], Awaitable[T]], *, patience_s: float) -> T:
+        """Ask one link, and once more after a reset, a 500, or a short Retry-After."""
+        try:
+            return await self._attempt(call, link, ask)
+        except RateLimited as failure:
+            wait_s = failure.retry_after_s
+            if wait_s is None or wait_s > patience_s or wait_s >= call.remaining_s:
+                raise
+            await asyncio.sleep(wait_s)
+        except UpstreamFailure as failure:
+            if failure.verdict is not Verdict.RETRY or call.remaining_s <= 0:
+                raise
+        return await self._attempt(call, link, ask)
+
+    async def _attempt(self, call: Call, link: Link, ask: Callable[[Link], Awaitable[T]]) -> T:
+        attempt = call.begin(link)
+        call.served_by = link
+        try:
+            answer = await ask(link)
+        except UpstreamFailure as failure:
+            attempt.end(failure)
+            call.served_by = None
+            if failure.trips_breaker:
+                self._breakers.failed(link.model)
+            raise
+        except asyncio.CancelledError:
+            attempt.end(Abandoned("The caller hung up."))
+            raise
+        attempt.end()
+        call.content_began()
+        if call.admission and link.model in call.admission.breakers:
+            self._breakers.succeeded(link.model)
+        return answer
+
+    async def _may_try(self, call: Call, link: Link) -> bool:
+        if call.admission is None:
+            return True
+        return await self._breakers.may_try(link.model, call.admission.breakers, call.admission.at_ms)
+
+
+async def _in_time(call: Call, link: Link, answer: Awaitable[T]) -> T:
+    """The answer, if it is there before the link's patience and the request's deadline end; else TimedOut."""
+    try:
+        async with asyncio.timeout(min(link.first_token_timeout_s, call.remaining_s)):
+            return await answer
+    except TimeoutError as error:
+        raise TimedOut("The model did not begin to answer in time.") from error
+
+
+async def _open(call: Call, link: Link, source: AsyncIterator[Sequence[Event]], *, buffered: bool) -> Stream:
+    meter, head = Meter(), list[Event]()
+    stream = Stream(source, meter, head, link.stall_timeout_s)
+    async with AsyncExitStack() as on_failure:
+        on_failure.push_async_callback(stream.close)
+        await _in_time(call, link, _read_to_content(stream))
+        while buffered and (events := await stream.read_before_stall()) is not None:
+            head += events
+        call.meter = meter
+        on_failure.pop_all()
+        return stream
+
+
+async def _read_to_content(stream: Stream) -> None:
+    while not stream.meter.has_content:
+        events = await stream.read()
+        if events is None:
+            return
+        stream.head += events
+
+
+def _body_for(call: Call, link: Link) -> dict[str, Any]:
+    return {**call.body, "model": link.target.model}
+
+
+def _is_no_larger(link: Link, too_small: Link | None) -> bool:
+    """Whether the link surely cannot hold what another one could not. An unknown window may be large enough."""
+    if too_small is None or link.context_window is None or too_small.context_window is None:
+        return False
+    return link.context_window <= too_small.context_window
+
+
+def _stops(route: Route, failure: UpstreamFailure) -> bool:
+    if failure.verdict is not Verdict.STOP:
+        return False
+    allowed = (
+        route.fall_back_on_content_policy if isinstance(failure, ContentRefused) else route.fall_back_on_client_errors
+    )
+    return not allowed

@@ -1,0 +1,17 @@
+"""The OpenAI-compatible routes."""
+
+from proxy.views.chat import ChatCompletions, FallbackCompletion
+from proxy.views.embeddings import Embeddings
+from proxy.views.health import Health, Landing, Ready
+from proxy.views.models import ModelDetail, ModelList
+
+__all__ = [
+    "ChatCompletions",
+    "Embeddings",
+    "FallbackCompletion",
+    "Health",
+    "Landing",
+    "ModelDetail",
+    "ModelList",
+    "Ready",
+]

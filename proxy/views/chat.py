@@ -1,0 +1,66 @@
+"""`POST /v1/chat/completions`: the hot path, top to bottom."""
+
+from typing import ClassVar
+
+from django.http import HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+
+from accounts.callers import Caller
+from proxy.call import Call
+from proxy.catalogue import Route
+from proxy.chat import ChatRequest
+from proxy.gateway import Gateway, running
+from proxy.http.stream import EventStream
+from proxy.http.view import AsyncAPIView
+from proxy.metering import measure
+from proxy.options import Options
+
+
+class ChatCompletions(AsyncAPIView):
+    """Answer a chat with a model, or with the first model of a chain that can."""
+
+    names_listed: ClassVar[bool] = False
+
+    async def post(self, request: Request) -> HttpResponseBase:
+        chat = ChatRequest.parse(request.data, list_required=self.names_listed)
+        options = Options.parse(request.headers)
+        gateway = running()
+
+        def call_for(caller: Caller, route: Route) -> Call:
+            return Call(
+                request_id=self.request_id,
+                caller=caller,
+                route=route,
+                requested_model=chat.names[0],
+                endpoint="chat",
+                body=chat.body,
+                streamed=chat.stream,
+                tags=options.tags,
+                prompt_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
+                deadline_s=options.deadline_s(route.deadline_s),
+            )
+
+        call = await gateway.admit(call_for, request.headers, self.client_ip, chat.names)
+        if chat.stream:
+            return await self._stream(gateway, call, chat, options)
+        return await self._whole(gateway, call)
+
+    async def _whole(self, gateway: Gateway, call: Call) -> HttpResponse:
+        with gateway.finish_on_error(call):
+            answer = await gateway.relay.complete(call)
+            await measure(call)
+        gateway.finish(call)
+        return HttpResponse(answer.raw, content_type="application/json", headers=call.headers())
+
+    async def _stream(self, gateway: Gateway, call: Call, chat: ChatRequest, options: Options) -> EventStream:
+        with gateway.finish_on_error(call):
+            buffered = (options.stream_guard or call.route.stream_guard) == "buffered"
+            stream = await gateway.relay.stream(call, buffered=buffered)
+        return EventStream(gateway, call, stream, usage_chunk=chat.wants_usage_chunk)
+
+
+class FallbackCompletion(ChatCompletions):
+    """The same with an explicit list of models and chains, tried in order."""
+
+    names_listed = True

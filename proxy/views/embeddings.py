@@ -1,0 +1,43 @@
+"""`POST /v1/embeddings`, through a chain like a chat."""
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from accounts.callers import Caller
+from proxy.call import Call
+from proxy.catalogue import Route
+from proxy.embedding import EmbeddingRequest
+from proxy.gateway import running
+from proxy.http.view import AsyncAPIView
+from proxy.metering import measure
+from proxy.options import Options
+
+
+class Embeddings(AsyncAPIView):
+    """Embed texts with a model, or with the first model of a chain that can."""
+
+    async def post(self, request: Request) -> HttpResponse:
+        embedding = EmbeddingRequest.parse(request.data)
+        options = Options.parse(request.headers)
+        gateway = running()
+
+        def call_for(caller: Caller, route: Route) -> Call:
+            return Call(
+                request_id=self.request_id,
+                caller=caller,
+                route=route,
+                requested_model=embedding.name,
+                endpoint="embeddings",
+                body=embedding.body,
+                streamed=False,
+                tags=options.tags,
+                prompt_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
+                deadline_s=options.deadline_s(route.deadline_s),
+            )
+
+        call = await gateway.admit(call_for, request.headers, self.client_ip, (embedding.name,))
+        with gateway.finish_on_error(call):
+            answer = await gateway.relay.embed(call)
+            await measure(call)
+        gateway.finish(call)
+        return HttpResponse(answer.raw, content_type="application/json", headers=call.headers())

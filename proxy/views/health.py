@@ -1,0 +1,68 @@
+"""Liveness, readiness, and the front page."""
+
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+from django.template.loader import render_to_string
+from redis.exceptions import RedisError
+from rest_framework.request import Request
+
+from accounts.errors import PartUnavailable
+from accounts.models import ConfigurationVersion
+from accounts.sql import run_sql
+from proxy.gateway import Gateway, running
+from proxy.http.view import AsyncAPIView
+
+
+class Health(AsyncAPIView):
+    """The process lives. Says nothing about what it depends on: see `/health/ready`."""
+
+    async def get(self, request: Request) -> HttpResponse:
+        return _json({"status": "ok", "service": "llm-gateway-proxy"})
+
+
+class Landing(Health):
+    """The front page for browsers; liveness for everything else."""
+
+    async def get(self, request: Request) -> HttpResponse:
+        if "text/html" in request.headers.get("accept", ""):
+            return HttpResponse(
+                render_to_string("proxy/landing.html", {"base_url": f"http://{request.headers.get('host', '')}/v1"})
+            )
+        return await super().get(request)
+
+
+class Ready(AsyncAPIView):
+    """Whether the database, Redis and the catalogue are there: 200 or 503."""
+
+    async def get(self, request: Request) -> HttpResponse:
+        gateway = running()
+        checks = {
+            "database": await _database(),
+            "redis": await _redis(gateway),
+            "catalogue": "ok" if gateway.catalogue else "not loaded",
+        }
+        ready = set(checks.values()) == {"ok"}
+        status = 200 if ready else 503
+        return _json({"status": "ready" if ready else "not_ready", "checks": checks}, status=status)
+
+
+async def _database() -> str:
+    try:
+        await run_sql(ConfigurationVersion.current)
+    except PartUnavailable:
+        return "unavailable"
+    return "ok"
+
+
+async def _redis(gateway: Gateway) -> str:
+    try:
+        await gateway.ledger.committed_version()
+    except RedisError:
+        return "unavailable"
+    return "ok"
+
+
+def _json(data: dict[str, Any], status: int = 200) -> HttpResponse:
+    return HttpResponse(orjson.dumps(data), content_type="application/json", status=status)
