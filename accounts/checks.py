@@ -84,11 +84,12 @@ def check_cors_origins(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     return [
         Error(
             f"CORS_ALLOWED_ORIGINS: {origin!r} is not an origin.",
-            hint="Write scheme and host, and the port if it is a special one, without a path: https://app.example.com.",
+            hint="Write scheme and host, and a port if it is a special one, but no path: https://app.example.com. "
+            "Or * for pages of any site.",
             id="gateway.E003",
         )
         for origin in settings.CORS_ALLOWED_ORIGINS
-        if not _is_origin(origin)
+        if origin != "*" and not _is_origin(origin)
     ]
 
 
