@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import secrets
+import warnings
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,9 @@ GATEWAY_FIELD_KEY = _derived_key("field-encryption")
 # Applications -----------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
-    "unfold",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "gateway_project.apps.GatewayAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -226,6 +228,8 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+# Without `collectstatic` (development, trying out) the finders serve; the missing folder is no news to anybody.
+warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

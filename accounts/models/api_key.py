@@ -135,10 +135,16 @@ class APIKey(models.Model):
     @classmethod
     def issue(cls, user: User, name: str, **fields: object) -> tuple[Self, str]:
         """Save a new key for the user; returns the row and the key, which is shown once and kept nowhere."""
-        key = generate_key()
-        row = cls(user=user, name=name, digest=digest(key), prefix=key[: len(PREFIX) + 4], last_four=key[-4:], **fields)
+        row = cls(user=user, name=name, **fields)
+        key = row.assign_key()
         row.save()
         return row, key
+
+    def assign_key(self) -> str:
+        """Give an unsaved row its key and return it; only what recognizes it again stays with the row."""
+        key = generate_key()
+        self.digest, self.prefix, self.last_four = digest(key), key[: len(PREFIX) + 4], key[-4:]
+        return key
 
     @property
     def masked(self) -> str:

@@ -1,0 +1,7 @@
+"""The admin of tenants, users and API keys, and what the admins of the other apps build on (base, scoping, offers)."""
+
+from accounts.admin.api_keys import APIKeyAdmin
+from accounts.admin.tenants import TenantAdmin
+from accounts.admin.users import UserAdmin
+
+__all__ = ["APIKeyAdmin", "TenantAdmin", "UserAdmin"]

@@ -1,0 +1,58 @@
+"""Tenants: operators look after them, a tenant administrator sees the own one."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Q
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
+
+from accounts.admin.base import badge
+from accounts.admin.links import list_url
+from accounts.admin.scoping import TenantScopedAdmin
+from accounts.admin.switches import Switches
+from accounts.models import Tenant, User
+
+
+@admin.register(Tenant)
+class TenantAdmin(Switches, TenantScopedAdmin):
+    tenant_lookup = "pk"
+    tenant_admin_may = frozenset({"view"})
+
+    list_display = (
+        "name",
+        "state",
+        "user_count",
+        "monthly_token_budget",
+        "budget_mode",
+        "requests_per_minute",
+        "time_zone",
+    )
+    list_filter = (("is_active", BooleanRadioFilter), ("budget_mode", ChoicesDropdownFilter))
+    search_fields = ("name",)
+    search_help_text = _("Search by name")
+    readonly_fields = ("user_count", "created_at")
+    fieldsets = (
+        (None, {"fields": (("name", "time_zone"), "is_active", ("user_count", "created_at"))}),
+        (_("Limits"), {"fields": (("monthly_token_budget", "budget_mode"), "requests_per_minute")}),
+        (_("Privacy"), {"fields": ("store_bodies_days",)}),
+    )
+    actions = ("switch_off", "switch_on")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).annotate(active_users=Count("users", filter=Q(users__is_active=True)))
+
+    @admin.display(description=_("state"), ordering="is_active")
+    def state(self, tenant: Tenant) -> SafeString:
+        return badge(_("active"), "success") if tenant.is_active else badge(_("switched off"), "danger")
+
+    @admin.display(description=_("active users"), ordering="active_users")
+    def user_count(self, tenant: Any) -> SafeString | str:
+        if tenant.pk is None:
+            return "-"
+        return format_html(
+            '<a class="text-link" href="{}">{}</a>', list_url(User, tenant__id__exact=tenant.pk), tenant.active_users
+        )
