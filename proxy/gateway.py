@@ -118,6 +118,8 @@ class Gateway:
         try:
             yield
         except BaseException as error:
+            if isinstance(error, GatewayError):
+                error.headers = {**call.headers(), **error.headers}
             self.finish(call, error)
             raise
 

@@ -25,6 +25,8 @@ from proxy.upstreams.failures import (
 
 T = TypeVar("T")
 
+LEAST_PATIENCE_S = 0.01  # with less left until the deadline, another model is not worth asking
+
 
 class Stream:
     """A streamed answer whose first content is here: `head` holds what came so far, iterating gives the rest.
@@ -109,7 +111,7 @@ class Relay:
         too_small: Link | None = None
         for link in call.route.links:
             is_last = link is call.route.links[-1]
-            if call.remaining_s <= 0 or _is_no_larger(link, too_small):
+            if call.remaining_s < LEAST_PATIENCE_S or _is_no_larger(link, too_small):
                 continue
             if not is_last and not await self._may_try(call, link):
                 call.begin(link).end(BreakerOpen("It failed several times in a row and rests for a while."))
@@ -139,7 +141,7 @@ class Relay:
                 raise
             await asyncio.sleep(wait_s)
         except UpstreamFailure as failure:
-            if failure.verdict is not Verdict.RETRY or call.remaining_s <= 0:
+            if failure.verdict is not Verdict.RETRY or call.remaining_s < LEAST_PATIENCE_S:
                 raise
         return await self._attempt(call, link, ask)
 

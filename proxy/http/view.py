@@ -30,7 +30,7 @@ class AsyncAPIView(APIView):
         try:
             return await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - as REST framework does: the exception handler decides
-            return self.handle_exception(error)
+            return _with_gateway_headers(self.handle_exception(error))
 
     @property
     def request_id(self) -> str:
@@ -42,3 +42,10 @@ class AsyncAPIView(APIView):
     def client_ip(self) -> str:
         meta = self.request.META
         return client_ip(meta.get("REMOTE_ADDR", ""), meta.get("HTTP_X_FORWARDED_FOR"))
+
+
+def _with_gateway_headers(refusal: HttpResponseBase) -> HttpResponseBase:
+    """What every answer says, also of a request that was refused before it was admitted."""
+    refusal.headers.setdefault("x-gateway-attempts", "0")
+    refusal.headers.setdefault("x-gateway-cache", "bypass")
+    return refusal

@@ -1,0 +1,200 @@
+"""Fixtures of all apps: a fixed cast, a provider to script, and a gateway on a real socket.
+
+The suite runs on the embedded default, and with DATABASE_URL and REDIS_URL set on real Postgres and Redis. Tests marked
+`services` need the real ones (a Celery worker, a second web process); on the embedded default they are left out.
+"""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import openai
+import pytest
+import uvloop
+from django.conf import settings
+from django.core.cache import cache
+from granian.constants import Interfaces
+from granian.server.embed import Server
+
+from accounts.models import APIKey, Tenant, User
+from accounts.redis import sync_client
+from proxy.models import ChainLink, Model, ModelChain, Provider, Usage
+from proxy.tests.fake_provider import FakeProvider
+from proxy.usage.drain import drain
+
+PASSWORD = "correct horse battery"  # noqa: S105 - it guards nothing
+PATIENCE_S = 10.0
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow one guards nothing here
+    config.addinivalue_line("markers", "services: needs real Postgres and Redis (make test-services)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, not skip: a skipped test is one that was forgotten."""
+    if settings.EMBEDDED:
+        left_out = [item for item in items if item.get_closest_marker("services")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("services")]
+
+
+@dataclass
+class Member:
+    """One of the cast: a user with a key."""
+
+    user: User
+    key: str
+    key_row: APIKey
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+@dataclass
+class Cast:
+    """Tenant acme with alice (member) and bob (tenant administrator); tenant globex with charlie."""
+
+    acme: Tenant
+    globex: Tenant
+    alice: Member
+    bob: Member
+    charlie: Member
+
+
+@pytest.fixture
+def cast(db: None) -> Cast:
+    acme, globex = (Tenant.objects.create(name=name) for name in ("acme", "globex"))
+
+    def member(username: str, tenant: Tenant, role: str = "member") -> Member:
+        user = User.objects.create_user(
+            username, f"{username}@example.com", PASSWORD, tenant=tenant, role=role, requests_per_minute=0
+        )
+        row, key = APIKey.issue(user, f"{username}'s key")
+        return Member(user, key, row)
+
+    return Cast(acme, globex, member("alice", acme), member("bob", acme, "tenant_admin"), member("charlie", globex))
+
+
+@pytest.fixture(autouse=True)
+def _empty_redis() -> Iterator[None]:
+    sync_client().flushdb()
+    yield
+    sync_client().flushdb()
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache(request: pytest.FixtureRequest) -> None:
+    """django-ratelimit counts in the cache; on the embedded default that is a table of the test's own database."""
+    if not settings.EMBEDDED:
+        cache.clear()
+
+
+@pytest.fixture
+def provider() -> Iterator[FakeProvider]:
+    """A local server that speaks OpenAI's wire as each test scripts it."""
+    with FakeProvider() as fake:
+        yield fake
+
+
+@dataclass
+class Catalogue:
+    """Makes providers, models and chains in a line each."""
+
+    fake: FakeProvider
+
+    def model(self, name: str = "fake/one", **fields: object) -> Model:
+        """A model of the scripted provider; its upstream name is what follows the slash."""
+        row, _ = Provider.objects.get_or_create(
+            name="fake", defaults={"kind": "openai", "base_url": self.fake.base_url, "needs_key": False}
+        )
+        upstream_name = name.rpartition("/")[2]
+        return Model.objects.create(name=name, **{"provider": row, "upstream_name": upstream_name, **fields})
+
+    def demo(self, name: str) -> Model:
+        """One of the built-in demo models."""
+        row, _ = Provider.objects.get_or_create(
+            name="demo", defaults={"kind": "demo", "wire": "demo", "needs_key": False}
+        )
+        model, _ = Model.objects.get_or_create(name=f"demo/{name}", defaults={"provider": row, "upstream_name": name})
+        return model
+
+    def chain(self, name: str, *links: Model | dict[str, object], **fields: object) -> ModelChain:
+        """A chain of models, or of mappings with `model` and the link's own settings."""
+        chain = ModelChain.objects.create(name=name, **fields)
+        for position, link in enumerate(links):
+            settings_of_link = link if isinstance(link, dict) else {"model": link}
+            ChainLink.objects.create(chain=chain, position=position, **settings_of_link)
+        return chain
+
+
+@pytest.fixture
+def catalogue(provider: FakeProvider, db: None) -> Catalogue:
+    return Catalogue(provider)
+
+
+@dataclass
+class LiveGateway:
+    """The ASGI application on a socket, served by granian in a thread."""
+
+    url: str
+
+    def sdk(self, member: Member, **options: object) -> openai.OpenAI:
+        """The official client, as a caller would use it; without its own retries."""
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=member.key, **{"max_retries": 0, **options})
+
+    def async_sdk(self, member: Member, **options: object) -> openai.AsyncOpenAI:
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=member.key, **{"max_retries": 0, **options})
+
+
+@pytest.fixture
+def gateway(transactional_db: None) -> Iterator[LiveGateway]:
+    from gateway_project.asgi import application  # noqa: PLC0415 - needs the settings of the test
+
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    loop = uvloop.new_event_loop()
+    server = Server(application, port=port, interface=Interfaces.ASGI, websockets=False, log_enabled=False)
+    thread = threading.Thread(target=loop.run_until_complete, args=[server.serve()], daemon=True)
+    thread.start()
+    wait_until(lambda: _is_listening(port), "the gateway to listen")
+    yield LiveGateway(f"http://127.0.0.1:{port}")
+    loop.call_soon_threadsafe(server.stop)
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    loop.close()
+
+
+@pytest.fixture
+def recorded(transactional_db: None) -> Callable[[int], list[Usage]]:
+    """The usage rows, oldest first, once there are that many: drains the stream as a worker would."""
+
+    def rows(count: int = 1) -> list[Usage]:
+        def enough() -> bool:
+            drain()
+            return Usage.objects.count() >= count
+
+        wait_until(enough, f"{count} usage rows")
+        return list(Usage.objects.order_by("id"))
+
+    return rows
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Poll a condition; fails with what was waited for."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s in vain for {what}"
+        time.sleep(0.02)
+
+
+def _is_listening(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
+    except OSError:
+        return False
+    return True
