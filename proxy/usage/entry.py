@@ -1,0 +1,149 @@
+"""An entry of the usage stream, read into an unsaved Usage row.
+
+The settlement script appends entries with one field, `event`: a JSON object whose keys are Usage's columns. A key that
+is missing (or null, where the column is not) takes the model's default and an unknown one is ignored, so that web
+processes and workers of neighbouring versions understand each other during a rolling deploy. A name that is too long
+is cut: the row matters more than the name's end. What is left is impossible to store, and becomes a dead letter.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import orjson
+from django.db import models
+from django.db.backends.base.operations import BaseDatabaseOperations
+
+from proxy.models import Usage
+
+FIELD = b"event"
+REQUIRED = frozenset({"request_id", "created_at", "month", "status"})
+IDENTITIES = frozenset({"request_id", "month"})  # never cut: two different ones could become the same
+
+
+class Malformed(ValueError):
+    """No usage row can be made of the event; says why."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """One entry: `usage` is the row that it asks for; where there can be none, `error` says why."""
+
+    stream_id: str
+    payload: bytes
+    usage: Usage | None = None
+    error: str = ""
+
+    @classmethod
+    def read(cls, stream_id: str, payload: bytes) -> "Entry":
+        try:
+            return cls(stream_id, payload, usage=_usage(payload))
+        except Malformed as error:
+            return cls(stream_id, payload, error=str(error))
+
+    @property
+    def text(self) -> str:
+        """The payload as any database can store it."""
+        return self.payload.decode(errors="backslashreplace").replace("\0", "\\x00")
+
+
+def _usage(payload: bytes) -> Usage:
+    try:
+        event = orjson.loads(payload)
+    except orjson.JSONDecodeError as error:
+        raise Malformed(f"The event is not JSON: {error}") from error
+    if not isinstance(event, dict):
+        raise Malformed("The event is not a JSON object.")
+    return Usage(**dict(_values(event)))
+
+
+def _values(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    for field, read in _COLUMNS:
+        value = event.get(field.attname)
+        if value is None:
+            if field.attname in REQUIRED:
+                raise Malformed(f"{field.attname} is missing.")
+            yield field.attname, field.get_default()
+            continue
+        try:
+            yield field.attname, read(value)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise Malformed(f"{field.attname}: {error}") from error
+
+
+def _text(value: Any, longest: int | None, *, cut: bool) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError("not a text, or one with a NUL character")
+    if longest is None or len(value) <= longest:
+        return value
+    if not cut:
+        raise ValueError(f"longer than {longest} characters")
+    return value[:longest]
+
+
+def _whole_number(value: Any, least: int, most: int) -> int:
+    """Lua writes large whole numbers as 1e+15, which JSON reads as a float."""
+    if type(value) is not int and (type(value) is not float or value != int(value)):
+        raise ValueError("not a whole number")
+    if not least <= value <= most:
+        raise ValueError(f"not between {least} and {most}")
+    return int(value)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
+def _moment(value: Any) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("a time without an offset")
+    return moment.astimezone(UTC)
+
+
+def _identifier(value: Any) -> uuid.UUID:
+    return uuid.UUID(str(value))
+
+
+def _price(value: Any, field: "models.DecimalField[Any, Any]") -> Decimal:
+    price = round(Decimal(str(value)), field.decimal_places or 0)
+    if not 0 <= price < 10 ** ((field.max_digits or 0) - (field.decimal_places or 0)):
+        raise ValueError("not a price")
+    return price
+
+
+def _list(value: Any, of: type) -> list[Any]:
+    """Lua writes an empty list as {}."""
+    items = value or []
+    if not isinstance(items, list) or not all(isinstance(item, of) for item in items):
+        raise TypeError("not a list of what it should be")
+    return items
+
+
+def _reader(field: "models.Field[Any, Any]") -> Callable[[Any], Any]:
+    match field:
+        case models.DateTimeField():
+            return _moment
+        case models.UUIDField():
+            return _identifier
+        case models.DecimalField():
+            return partial(_price, field=field)
+        case models.BooleanField():
+            return _truth
+        case models.JSONField():
+            return partial(_list, of=dict if field.attname == "attempts" else str)
+        case models.IntegerField():
+            least, most = BaseDatabaseOperations.integer_field_ranges[field.get_internal_type()]
+            return partial(_whole_number, least=least, most=most)
+        case _:
+            return partial(_text, longest=field.max_length, cut=field.attname not in IDENTITIES)
+
+
+COLUMNS = [field for field in Usage._meta.concrete_fields if not field.primary_key]
+_COLUMNS = [(field, _reader(field)) for field in COLUMNS]
