@@ -4,7 +4,6 @@ The suite runs on the embedded default, and with DATABASE_URL and REDIS_URL set 
 `services` need the real ones (a Celery worker, a second web process); on the embedded default they are left out.
 """
 
-import asyncio
 import socket
 import threading
 import time
@@ -25,7 +24,7 @@ from proxy.models import ChainLink, Model, ModelChain, Provider, Usage
 from proxy.tests.fake_provider import FakeProvider
 from proxy.usage.drain import drain
 
-PASSWORD = "correct horse battery"  # noqa: S105 - it guards nothing
+PASSWORD = "correct horse battery"
 PATIENCE_S = 10.0
 
 

@@ -10,12 +10,15 @@ from accounts.tokens import password_digest
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller and what was granted. `key_*` are None and "" where a JWT was shown."""
+    """An authenticated caller and what was granted. `key_*` are None and "" where a JWT was shown.
 
-    tenant_id: int
+    `tenant_id` and `user_id` are None only for operators who try a chain in the admin.
+    """
+
+    tenant_id: int | None
     tenant_name: str
     time_zone: str
-    user_id: int
+    user_id: int | None
     username: str
     password_digest: str = field(repr=False)
     key_id: uuid.UUID | None = None

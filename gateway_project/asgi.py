@@ -1,7 +1,9 @@
 """The ASGI entry point: hot routes go to the lean handler, everything else to Django's own."""
 
 import os
+from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
@@ -13,7 +15,7 @@ django_application = get_asgi_application()  # loads the apps, which the imports
 
 from gateway_project.lifespan import lifespan  # noqa: E402
 from proxy.call import new_request_id  # noqa: E402
-from proxy.http.handler import LeanHandler, Message, Receive, Scope, Send  # noqa: E402
+from proxy.http.handler import LeanHandler, Receive, Scope, Send  # noqa: E402
 
 lean_handler = LeanHandler()
 
@@ -28,7 +30,7 @@ async def route(scope: Scope, receive: Receive, send: Send) -> None:
     if match:
         await lean_handler(match, scope, receive, send)
     else:
-        await django_application(scope, receive, _with_request_id(send, request_id))
+        await django_application(dict(scope), receive, _with_request_id(send, request_id))
 
 
 @lru_cache(maxsize=1024)
@@ -41,8 +43,9 @@ def _async_view(path: str) -> ResolverMatch | None:
     return match if view_class and view_class.view_is_async else None
 
 
-def _with_request_id(send: Send, request_id: str) -> Send:
-    async def send_with_id(message: Message) -> None:
+def _with_request_id(send: Send, request_id: str) -> Callable[[Mapping[str, Any]], Awaitable[None]]:
+    async def send_with_id(event: Mapping[str, Any]) -> None:
+        message = dict(event)
         if message["type"] == "http.response.start":
             named = any(name == b"x-request-id" for name, _ in message.get("headers", ()))
             if not named:

@@ -3,10 +3,10 @@
 import asyncio
 
 from django.conf import settings
-from proxy.usage.background import run_embedded
 
 from proxy import gateway
 from proxy.http.handler import Receive, Scope, Send
+from proxy.usage.background import run_embedded
 
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:

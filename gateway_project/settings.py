@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
@@ -164,16 +165,40 @@ else:
     }
 
 CELERY_BROKER_URL = REDIS_URL or "memory://"
+# Redis may be away for hours: worker and beat wait for it, and whoever sends a task is told within seconds.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "{gw}:celery:", "socket_connect_timeout": 2}
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "global_keyprefix": "{gw}:celery:",
+    "visibility_timeout": 300,  # longer than any task may run
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ALWAYS_EAGER = EMBEDDED
+# Tasks may run twice, so one that its worker did not finish is done again.
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-# A tick is only a hint to look at the stream: one that waited longer than its period is worth nothing.
-CELERY_BEAT_SCHEDULE = {
-    "drain-usage": {"task": "proxy.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 1.0}},
-    "sweep-reservations": {"task": "proxy.tasks.sweep_reservations", "schedule": 10.0, "options": {"expires": 10.0}},
+# The schedule is short and known: nothing of it needs a file.
+CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
+# A tick is only a hint to look: those that found no worker expire. Not at once, as clocks of two machines differ.
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    "drain-usage": {"task": "proxy.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 30}},
+    "sweep-reservations": {"task": "proxy.tasks.sweep_reservations", "schedule": 10.0, "options": {"expires": 60}},
+    "prune-expired-tokens": {"task": "proxy.tasks.prune_expired_tokens", "schedule": crontab(hour="3", minute="17")},
 }
+if env.text("POSTHOG_API_KEY"):
+    CELERY_BEAT_SCHEDULE["send-to-posthog"] = {
+        "task": "proxy.tasks.send_to_posthog",
+        "schedule": 5.0,
+        "options": {"expires": 30},
+    }
 
 # Accounts and authentication --------------------------------------------------------------------------------------
 
@@ -257,7 +282,71 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
 }
 
-UNFOLD = {"SITE_TITLE": "LLM Gateway", "SITE_HEADER": "LLM Gateway", "SITE_URL": "/"}
+
+def _page(title: str, icon: str, route: str, *, operators_only: bool = False, badge: str = "") -> dict[str, Any]:
+    """A link of the admin's side bar, to a list unless the route says otherwise."""
+    page = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{route}")}
+    if operators_only:
+        page["permission"] = "accounts.admin_site.operators_only"
+    if badge:
+        page |= {"badge": badge, "badge_variant": "danger"}
+    return page
+
+
+UNFOLD = {
+    "SITE_TITLE": "LLM Gateway",
+    "SITE_HEADER": "LLM Gateway",
+    "SITE_SYMBOL": "hub",
+    "SITE_URL": "/",
+    "SIDEBAR": {
+        "navigation": [
+            {
+                "items": [
+                    _page("Overview", "home", "index"),
+                    _page("Explain request", "manage_search", "proxy_usage_explain"),
+                ]
+            },
+            {
+                "title": "Who may call",
+                "separator": True,
+                "items": [
+                    _page("Tenants", "apartment", "accounts_tenant_changelist"),
+                    _page("Users", "group", "accounts_user_changelist"),
+                    _page("API keys", "key", "accounts_apikey_changelist"),
+                ],
+            },
+            {
+                "title": "What they may call",
+                "separator": True,
+                "items": [
+                    _page("Chains", "link", "proxy_modelchain_changelist"),
+                    _page("Models", "neurology", "proxy_model_changelist", operators_only=True),
+                    _page(
+                        "Providers",
+                        "cloud",
+                        "proxy_provider_changelist",
+                        operators_only=True,
+                        badge="proxy.admin.providers.flagged_count",
+                    ),
+                ],
+            },
+            {
+                "title": "What was called",
+                "separator": True,
+                "items": [
+                    _page("Usage", "receipt_long", "proxy_usage_changelist"),
+                    _page(
+                        "Dead letters",
+                        "mark_email_unread",
+                        "proxy_deadletter_changelist",
+                        operators_only=True,
+                        badge="proxy.admin.usage.waiting_letters",
+                    ),
+                ],
+            },
+        ],
+    },
+}
 
 LOGGING = {
     "version": 1,
@@ -265,5 +354,9 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "WARNING"},
-    "loggers": {name: {"level": "INFO"} for name in ("accounts", "proxy", "comparisons", "gateway_project")},
+    "loggers": {
+        **{name: {"level": "INFO"} for name in ("accounts", "proxy", "comparisons", "gateway_project")},
+        # Ticks come every second; what goes wrong with one is still said.
+        **{name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.beat", "celery.worker.strategy")},
+    },
 }

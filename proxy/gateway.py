@@ -25,7 +25,7 @@ from accounts.sql import run_sql
 from proxy import catalogue
 from proxy.breakers import Breakers
 from proxy.call import Call
-from proxy.catalogue import Catalogue, Route
+from proxy.catalogue import Catalogue
 from proxy.errors import NoUsableModel, UpstreamRejected
 from proxy.metering import measure
 from proxy.relay import Relay
@@ -41,7 +41,7 @@ SETTLE_PATIENCE_S = 5.0
 # What an older configuration may have caused.
 REFUSALS = (InvalidCredential, NotPermitted, NotFound, NoUsableModel)
 
-CallFor = Callable[[Caller, Route], Call]
+Decide = Callable[[Catalogue], Awaitable[Call]]
 
 
 class Gateway:
@@ -84,20 +84,24 @@ class Gateway:
 
     async def authenticate(self, headers: Mapping[str, str], ip: str) -> tuple[Caller, Catalogue]:
         """The caller and the catalogue for a request that is not admitted, on the newest committed configuration."""
+        catalogue = await self.newest_catalogue()
+        return await self.credentials.authenticate(headers, ip), catalogue
+
+    async def newest_catalogue(self) -> Catalogue:
+        """The catalogue of the newest committed configuration, as far as Redis can tell."""
         await self._refresh_if_stale()
-        return await self.credentials.authenticate(headers, ip), self._loaded()
+        return self._loaded()
 
-    async def admit(self, call_for: CallFor, headers: Mapping[str, str], ip: str, names: tuple[str, ...]) -> Call:
-        """Authenticate, resolve, reserve: all on one configuration, which is the newest committed one.
+    async def admit(self, decide: Decide) -> Call:
+        """Reserve for the call that `decide` makes (it authenticates the caller and resolves the route).
 
-        Raises the refusals of `accounts.errors` and `proxy.errors`. A refusal that an older configuration caused is
-        never given: it is checked against the committed version first.
+        Both happen on one configuration, which is the newest committed one. Raises the refusals of `accounts.errors`
+        and `proxy.errors`; one that an older configuration may have caused is never given.
         """
         for _ in range(MOST_RELOADS):
             known = self._loaded()
             try:
-                caller = await self.credentials.authenticate(headers, ip)
-                call = call_for(caller, known.route(names, caller))
+                call = await decide(known)
                 call.admission = await self.ledger.admit(call.request_id, known.version, orjson.dumps(call.record()))
             except StaleConfiguration as stale:
                 await self.reload(stale.current)
@@ -205,11 +209,17 @@ def _outcome(error: BaseException | None) -> tuple[str, str]:
 _running: list[Gateway] = []
 
 
+def running_or_none() -> Gateway | None:
+    """This process's gateway; None where no server has started one."""
+    return _running[-1] if _running else None
+
+
 def running() -> Gateway:
     """This process's gateway; raises PartUnavailable before the server has started it."""
-    if not _running:
+    gateway = running_or_none()
+    if gateway is None:
         raise PartUnavailable("The gateway is starting. Try again in a moment.")
-    return _running[-1]
+    return gateway
 
 
 async def start() -> None:

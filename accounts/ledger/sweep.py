@@ -1,6 +1,6 @@
 """Settling what dead processes left behind."""
 
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -19,15 +19,15 @@ def sweep() -> int:
     redis = sync_client()
     seconds, _ = redis.time()
     redis.zremrangebyscore(keys.SETTLED, 0, (seconds - SETTLED_KEPT_S) * 1000)
-    dead: list[bytes] = redis.zrangebyscore(keys.PROCESSES, 0, seconds - DEAD_AFTER_S)
+    dead = cast(list[bytes], redis.zrangebyscore(keys.PROCESSES, 0, seconds - DEAD_AFTER_S))
     return sum(_sweep_process(name.decode()) for name in dead)
 
 
 def _sweep_process(process: str) -> int:
     redis = sync_client()
-    request_ids: set[bytes] = redis.smembers(keys.reservations_of(process))
+    request_ids = cast(set[bytes], redis.smembers(keys.reservations_of(process)))
     for request_id in map(bytes.decode, request_ids):
-        reservation: dict[bytes, bytes] = redis.hgetall(keys.reservation(request_id))
+        reservation = cast(dict[bytes, bytes], redis.hgetall(keys.reservation(request_id)))
         if reservation:
             event = orjson.dumps(_crashed(reservation))
             run_script(keys.SETTLE, keys.settle_keys(request_id, process), [request_id, event])

@@ -1,6 +1,6 @@
 """REST framework's APIView, awaited."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -19,7 +19,7 @@ class AsyncAPIView(APIView):
     authentication_classes = ()
     permission_classes = ()
     throttle_classes = ()
-    http_method_names: ClassVar[list[str]] = ["get", "head", "post"]
+    http_method_names = ["get", "head", "post"]
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         self.args, self.kwargs = args, kwargs
@@ -28,9 +28,10 @@ class AsyncAPIView(APIView):
         known = method in self.http_method_names
         handler = getattr(self, method, self.http_method_not_allowed) if known else self.http_method_not_allowed
         try:
-            return await handler(self.request, *args, **kwargs)
+            response: HttpResponseBase = await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - as REST framework does: the exception handler decides
-            return _with_gateway_headers(self.handle_exception(error))
+            response = _with_gateway_headers(self.handle_exception(error))
+        return response
 
     @property
     def request_id(self) -> str:

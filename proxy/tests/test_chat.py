@@ -1,15 +1,9 @@
 """POST /v1/chat/completions: a plain answer."""
 
-import json
-from collections.abc import Callable
 
-import httpx
-import openai
-import pytest
 
 from conftest import Cast, Catalogue, LiveGateway
-from proxy.models import Usage
-from proxy.tests.fake_provider import FakeProvider, answer, completion, text
+from proxy.tests.fake_provider import FakeProvider, text
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -20,4 +14,5 @@ def test_the_sdk_gets_an_answer(gateway: LiveGateway, cast: Cast, catalogue: Cat
     got = gateway.sdk(cast.alice).chat.completions.create(model="fake/one", messages=MESSAGES)
     assert got.choices[0].message.content == "Hello, alice"
     assert got.model == "fake-2024"
-    assert got.usage and got.usage.total_tokens == 10
+    assert got.usage
+    assert got.usage.total_tokens == 10

@@ -31,7 +31,7 @@ def ask(gateway: LiveGateway, cast: Cast, model: str = "chain", **fields: object
 
 
 def content(response: httpx.Response) -> str:
-    return response.json()["choices"][0]["message"]["content"]
+    return str(response.json()["choices"][0]["message"]["content"])
 
 
 def codes(response: httpx.Response) -> list[tuple[str, str]]:

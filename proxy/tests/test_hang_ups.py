@@ -10,7 +10,7 @@ import pytest
 
 from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.models import Usage
-from proxy.tests.fake_provider import FakeProvider, chunks, error, hang, stream, text, then_hang
+from proxy.tests.fake_provider import FakeProvider, chunks, error, hang, text, then_hang
 
 
 def send(gateway: LiveGateway, cast: Cast, **fields: object) -> socket.socket:

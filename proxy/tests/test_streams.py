@@ -1,19 +1,18 @@
 """Streamed answers: what passes through, what the gateway adds, and how an answer ends."""
 
 import json
-import time
 
 import httpx
 import pytest
 
 from conftest import Cast, Catalogue, LiveGateway
-from proxy.tests.fake_provider import Behaviour, FakeProvider, chunk, chunks, stream, text, then_hang
+from proxy.tests.fake_provider import Behaviour, FakeProvider, chunk, chunks, stream, then_hang
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
 def read_stream(
-    gateway: LiveGateway, cast: Cast, model: str = "fake/one", headers: dict | None = None, **fields: object
+    gateway: LiveGateway, cast: Cast, model: str = "fake/one", headers: dict[str, str] | None = None, **fields: object
 ):
     """The response and its `data:` payloads."""
     body = {"model": model, "messages": MESSAGES, "stream": True, **fields}
@@ -39,7 +38,7 @@ def test_bytes_pass_through_untouched(gateway: LiveGateway, cast: Cast, catalogu
 
 @pytest.mark.parametrize("ending", [{"done": True}, {"done": False}], ids=["with [DONE]", "without [DONE]"])
 def test_a_whole_answer_ends_with_done(
-    ending: dict, gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider
+    ending: dict[str, bool], gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider
 ):
     catalogue.model("fake/one")
     provider.on("one", stream(chunks("Hel", "lo"), **ending))

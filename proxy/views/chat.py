@@ -6,9 +6,8 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from accounts.callers import Caller
 from proxy.call import Call
-from proxy.catalogue import Route
+from proxy.catalogue import Catalogue
 from proxy.chat import ChatRequest
 from proxy.gateway import Gateway, running
 from proxy.http.stream import EventStream
@@ -27,7 +26,9 @@ class ChatCompletions(AsyncAPIView):
         options = Options.parse(request.headers)
         gateway = running()
 
-        def call_for(caller: Caller, route: Route) -> Call:
+        async def decide(catalogue: Catalogue) -> Call:
+            caller = await gateway.credentials.authenticate(request.headers, self.client_ip)
+            route = catalogue.route(chat.names, caller)
             return Call(
                 request_id=self.request_id,
                 caller=caller,
@@ -41,7 +42,7 @@ class ChatCompletions(AsyncAPIView):
                 deadline_s=options.deadline_s(route.deadline_s),
             )
 
-        call = await gateway.admit(call_for, request.headers, self.client_ip, chat.names)
+        call = await gateway.admit(decide)
         if chat.stream:
             return await self._stream(gateway, call, chat, options)
         return await self._whole(gateway, call)

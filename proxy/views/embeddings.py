@@ -3,9 +3,8 @@
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from accounts.callers import Caller
 from proxy.call import Call
-from proxy.catalogue import Route
+from proxy.catalogue import Catalogue
 from proxy.embedding import EmbeddingRequest
 from proxy.gateway import running
 from proxy.http.view import AsyncAPIView
@@ -21,7 +20,9 @@ class Embeddings(AsyncAPIView):
         options = Options.parse(request.headers)
         gateway = running()
 
-        def call_for(caller: Caller, route: Route) -> Call:
+        async def decide(catalogue: Catalogue) -> Call:
+            caller = await gateway.credentials.authenticate(request.headers, self.client_ip)
+            route = catalogue.route((embedding.name,), caller)
             return Call(
                 request_id=self.request_id,
                 caller=caller,
@@ -35,7 +36,7 @@ class Embeddings(AsyncAPIView):
                 deadline_s=options.deadline_s(route.deadline_s),
             )
 
-        call = await gateway.admit(call_for, request.headers, self.client_ip, (embedding.name,))
+        call = await gateway.admit(decide)
         with gateway.finish_on_error(call):
             answer = await gateway.relay.embed(call)
             await measure(call)
