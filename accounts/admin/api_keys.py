@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.db.models import Case, CharField, Q, QuerySet, Value, When
 from django.db.models.functions import Now
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -216,11 +216,7 @@ class APIKeyAdmin(TenantScopedAdmin):
         return self.rotate(request, self._only(request, object_id))
 
     def _only(self, request: HttpRequest, object_id: str) -> Any:
-        """The row of an address; raises Http404 for what this person does not see."""
-        row = self.get_object(request, object_id)
-        if row is None:
-            raise Http404
-        return self.get_queryset(request).filter(pk=row.pk)
+        return self.get_queryset(request).filter(pk=self.get_object_or_404(request, object_id).pk)
 
     def _ask(self, request: HttpRequest, rows: list[Any], title: Text, **context: Any) -> HttpResponse:
         """The page between choosing keys and doing something with them."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.fields.related import RelatedField
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 
 from accounts.admin.base import BaseModelAdmin, ModelAdmin, TabularInline
 from accounts.admin_site import is_operator, tenant_of
@@ -91,6 +91,13 @@ class TenantScopedAdmin(TenantScoped, ModelAdmin):
 
     compressed_fields = True
     list_filter_submit = True
+
+    def get_object_or_404(self, request: HttpRequest, object_id: str) -> Any:
+        """The row of an address; raises Http404 for what this person does not see."""
+        row = self.get_object(request, object_id)
+        if row is None:
+            raise Http404
+        return row
 
     def get_list_display(self, request: HttpRequest) -> Any:
         columns = super().get_list_display(request)
