@@ -26,7 +26,8 @@ class AsyncAPIView(APIView):
         self.request = self.initialize_request(request, *args, **kwargs)
         method = (request.method or "").lower()
         known = method in self.http_method_names
-        handler = getattr(self, method, self.http_method_not_allowed) if known else self.http_method_not_allowed
+        handler: Any = getattr(self, method, None) if known else None
+        handler = handler or self.http_method_not_allowed
         try:
             response: HttpResponseBase = await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - as REST framework does: the exception handler decides
