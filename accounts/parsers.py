@@ -49,7 +49,7 @@ def parse_json(raw: bytes) -> Any:
 
 def _is_deeper_than(data: Any, levels: int) -> bool:
     layer = [data]
-    for _ in range(levels + 1):
+    for _ in range(levels):
         layer = [
             child
             for node in layer

@@ -22,6 +22,10 @@ AnyToken = TypeVar("AnyToken", bound=simplejwt.Token)
 SEND_ACCESS = "Send an access token from POST /auth/token, or a new one from POST /auth/token/refresh."
 SEND_REFRESH = "Send the newest refresh token that you were given, or log in again with POST /auth/token."
 
+NOT_OURS = "This token was not issued by this gateway."
+# What simplejwt lets through for texts that are no UTF-8, and for claims that it would not write itself.
+STRANGE = (KeyError, TypeError, ValueError, OverflowError)
+
 
 @dataclass(frozen=True, slots=True)
 class AccessClaims:
@@ -85,6 +89,8 @@ def open_token(kind: type[AnyToken], token: str, advice: str) -> AnyToken:
         raise InvalidCredential(f"This token has expired. {advice}") from error
     except TokenError as error:
         raise InvalidCredential(f"{error}. {advice}") from error
+    except STRANGE as error:
+        raise InvalidCredential(f"{NOT_OURS} {advice}") from error
 
 
 def claims_of(token: simplejwt.Token) -> AccessClaims:
@@ -95,8 +101,8 @@ def claims_of(token: simplejwt.Token) -> AccessClaims:
             password_digest=str(token[api_settings.REVOKE_TOKEN_CLAIM]),
             expires_at=float(token["exp"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidCredential(f"This token was not issued by this gateway. {SEND_ACCESS}") from error
+    except STRANGE as error:
+        raise InvalidCredential(f"{NOT_OURS} {SEND_ACCESS}") from error
 
 
 def holder_of(token: simplejwt.Token) -> User:

@@ -9,7 +9,6 @@ import django_ratelimit.core
 import pytest
 from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
-from django.urls import include, path
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework_simplejwt.token_blacklist.models import OutstandingToken
@@ -20,8 +19,7 @@ from accounts.models import Tenant, User
 from accounts.views.tokens import Token
 from conftest import PASSWORD
 
-urlpatterns = [path("auth/", include("accounts.urls"))]
-pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__), pytest.mark.usefixtures("own_cache", "still_clock")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_cache", "still_clock")]
 
 Post = Callable[..., Any]
 ROUTES = ["/auth/token", "/auth/token/refresh", "/auth/token/verify", "/auth/logout"]
