@@ -11,7 +11,8 @@ from conftest import PASSWORD
 
 
 def make_operator(username: str = "olga") -> User:
-    return User.objects.create_superuser(username, f"{username}@example.com", PASSWORD)
+    user: User = User.objects.create_superuser(username, f"{username}@example.com", PASSWORD)
+    return user
 
 
 def signed_in(user: User) -> Client:

@@ -50,7 +50,7 @@ def test_switching_a_tenant_off_ends_the_sessions_of_its_administrators(bob, acm
     client = signed_in(bob)
     assert client.get("/admin/").status_code == 200
     Tenant.objects.filter(pk=acme.pk).update(is_active=False)
-    assert client.get("/admin/").url.startswith(LOGIN)
+    assert client.get("/admin/")["Location"].startswith(LOGIN)
 
 
 def test_a_wrong_password_is_an_error_on_the_form(bob):

@@ -36,7 +36,7 @@ class ProviderForm(ModelForm):
 
     class Meta:
         model = Provider
-        fields = "__all__"
+        fields: tuple[str, ...] = ()  # the admin adds those that it shows
 
     def clean(self) -> dict[str, Any] | None:
         data = super().clean() or self.cleaned_data
