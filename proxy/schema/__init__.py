@@ -1,7 +1,7 @@
 """The routes as the OpenAPI document describes them: one decorator for each operation, for `extend_schema_view`.
 
     chat.py, embeddings.py, models.py, health.py   the operations
-    requests.py, completions.py                    the bodies of chats
+    requests.py, completions.py, streams.py        the bodies of chats
     errors.py, headers.py                          what every call may be refused with, and what comes with each answer
     document.py                                    what the document says as a whole: tags, credentials, aliases
 
