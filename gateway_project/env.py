@@ -1,6 +1,7 @@
 """Reading the environment. An empty variable counts as unset."""
 
 import os
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -30,6 +31,19 @@ def switch(name: str, *, default: bool = False) -> bool:
     if value in {"0", "false", "no", "off"}:
         return False
     raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
+
+
+def url(name: str, *schemes: str) -> str:
+    """A URL with one of these schemes, "" if it is not set; raises ImproperlyConfigured, without showing passwords."""
+    value = text(name)
+    try:
+        parts = urlsplit(value)
+        is_one = parts.scheme in schemes and parts.port != 0
+    except ValueError:
+        is_one = False
+    if value and not is_one:
+        raise ImproperlyConfigured(f"{name} must be a URL that begins with {schemes[0]}://, with a number as its port.")
+    return value
 
 
 def names(name: str, default: str = "") -> list[str]:

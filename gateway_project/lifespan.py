@@ -12,7 +12,12 @@ from proxy.usage.background import run_embedded
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     """ASGI's lifespan protocol: the gateway, and on the embedded default what worker and beat would do."""
     await receive()
-    await gateway.start()
+    try:
+        await gateway.start()
+    except Exception as error:
+        # Without this word the server would go on, and answer 503 for ever.
+        await send({"type": "lifespan.startup.failed", "message": f"The gateway cannot start: {error!r}"})
+        raise
     stop = asyncio.Event()
     background = asyncio.create_task(run_embedded(stop)) if settings.EMBEDDED else None
     await send({"type": "lifespan.startup.complete"})

@@ -19,8 +19,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Where things live ------------------------------------------------------------------------------------------------
 
-DATABASE_URL = env.text("DATABASE_URL")
-REDIS_URL = env.text("REDIS_URL")
+DATABASE_URL = env.url("DATABASE_URL", "postgres", "postgresql")
+REDIS_URL = env.url("REDIS_URL", "redis", "rediss", "unix")
 # With neither, one process does everything: SQLite, an in-process Redis, and the worker's tasks in the background.
 EMBEDDED = not DATABASE_URL and not REDIS_URL
 if bool(DATABASE_URL) != bool(REDIS_URL):
@@ -30,6 +30,11 @@ if bool(DATABASE_URL) != bool(REDIS_URL):
     )
 
 GATEWAY_DATA_DIR = Path(env.text("GATEWAY_DATA_DIR", str(BASE_DIR / "var")))
+if EMBEDDED:
+    try:
+        GATEWAY_DATA_DIR.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(f"GATEWAY_DATA_DIR: {GATEWAY_DATA_DIR} is no folder to write into.") from error
 DEBUG = env.switch("DEBUG")
 GATEWAY_ALLOW_EMBEDDED = env.switch("GATEWAY_ALLOW_EMBEDDED")
 
@@ -38,7 +43,6 @@ GATEWAY_ALLOW_EMBEDDED = env.switch("GATEWAY_ALLOW_EMBEDDED")
 
 def _embedded_secret_key() -> str:
     """The embedded default keeps a random key beside its database, so that nothing has to be set up to try it out."""
-    GATEWAY_DATA_DIR.mkdir(parents=True, exist_ok=True)
     path = GATEWAY_DATA_DIR / "secret_key"
     if not path.exists():
         path.touch(mode=0o600)
@@ -116,7 +120,6 @@ TEMPLATES: list[dict[str, Any]] = [
 
 DATABASES: dict[str, dict[str, Any]]
 if EMBEDDED:
-    GATEWAY_DATA_DIR.mkdir(parents=True, exist_ok=True)
     DATABASES = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",

@@ -1,6 +1,7 @@
 """The production web server."""
 
 import argparse
+import socket
 from typing import Any
 
 from django.conf import settings
@@ -30,6 +31,7 @@ class Command(BaseCommand):
             raise CommandError("--workers must be at least 1.")
         if settings.EMBEDDED:
             self._check_embedded(workers)
+        _check_address(host, port)
         plural = "s" if workers > 1 else ""
         self.stdout.write(f"Serving on http://{host}:{port} with {workers} worker{plural}. Stop with Ctrl+C.")
         Server(
@@ -59,6 +61,18 @@ class Command(BaseCommand):
         if workers > 1:
             raise CommandError("The embedded default is one process. Set DATABASE_URL and REDIS_URL for more workers.")
         self.stdout.write("Embedded default: SQLite and an in-process Redis, for trying out only, not for production.")
+
+
+def _check_address(host: str, port: int) -> None:
+    """The server itself would end in a panic."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        socket.create_server(address[:2], family=family).close()
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
+        raise CommandError(
+            f"Cannot listen on {host}:{port}: {reason}. Stop what listens there, or choose another --port."
+        ) from error
 
 
 def _port(value: str) -> int:
