@@ -15,8 +15,10 @@ import pytest
 import uvloop
 from django.conf import settings
 from django.core.cache import cache
+from django.core.management import call_command
 from granian.constants import Interfaces
 from granian.server.embed import Server
+from pytest_django import DjangoDbBlocker
 
 from accounts.models import APIKey, Tenant, User
 from accounts.redis import sync_client
@@ -39,6 +41,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("services")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("services")]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Take out the starter catalogue that `migrate` puts in: each test makes what it needs."""
+    with django_db_blocker.unblock():
+        call_command("flush", interactive=False, verbosity=0)
 
 
 @dataclass
