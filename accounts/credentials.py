@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.callers import Caller
@@ -42,6 +43,8 @@ class Credentials:
         """
         credential = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
         if not credential:
+            if settings.GATEWAY_ANONYMOUS:
+                return Caller.anonymous(ip)
             raise InvalidCredential(NO_CREDENTIAL)
         if credential.startswith(KEY_PREFIX) or headers.get("x-api-key"):
             return await self._key(credential, ip)

@@ -1,7 +1,7 @@
 """How much a caller may: requests in any minute, tokens in a calendar month."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -76,8 +76,12 @@ class Month:
         return datetime(year, number + 1, 1, tzinfo=self.zone)
 
     @property
+    def start_ms(self) -> int:
+        return int(self.start.timestamp() * 1000)
+
+    @property
     def end_ms(self) -> int:
-        return int(self.end.astimezone(UTC).timestamp() * 1000)
+        return int(self.end.timestamp() * 1000)
 
 
 def duration(ms: float) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,12 +24,11 @@ class StaleConfiguration(Exception):
         self.current = current
 
 
-class MonthIsOver(Exception):
-    """The request was decided for a month that has ended by Redis's clock, in milliseconds: decide again."""
+class OtherMonth(Exception):
+    """By Redis's clock it is not the month that the request was decided for: decide again."""
 
     def __init__(self, now_ms: int) -> None:
-        super().__init__("a new month began")
-        self.now_ms = now_ms
+        super().__init__(f"it is {now_ms}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class Ask:
     request_id: str
     version: int
     record: bytes
+    month: Month
     rate_limits: Sequence[RateLimit] = ()
     budgets: Sequence[Budget] = ()
-    month: Month | None = None
     tokens: int = 0
     cached: str = ""
 
@@ -96,14 +96,19 @@ class Ledger:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self.process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._ahead_ms = 0.0  # how far Redis's clock is ahead of ours, as of the last reply
+
+    def now_ms(self) -> float:
+        """Redis's time, as near as we know it: months begin and end by it."""
+        return time.time() * 1000 + self._ahead_ms
 
     async def admit(self, ask: Ask) -> Admission:
         """Count and reserve, or refuse.
 
-        Raises StaleConfiguration and MonthIsOver (decide again), RateLimited, BudgetReserved, BudgetSpent, or
+        Raises StaleConfiguration and OtherMonth (decide again), RateLimited, BudgetReserved, BudgetSpent, or
         PartUnavailable if Redis does not answer.
         """
-        month = str(ask.month) if ask.month else ""
+        month = str(ask.month)
         enforced = [budget.enforced_in(month) for budget in ask.budgets]
         names = [
             CONFIGURATION_VERSION,
@@ -119,7 +124,8 @@ class Ledger:
             ask.request_id,
             ask.record,
             ask.tokens,
-            ask.month.end_ms if ask.month else NEVER_MS,
+            ask.month.start_ms,
+            ask.month.end_ms,
             len(ask.rate_limits),
             *(limit.limit for limit in ask.rate_limits),
             *(-1 if limit is None else limit for limit in enforced),
@@ -128,6 +134,8 @@ class Ledger:
             reply = await self._redis.run(keys.ADMIT, names, arguments)
         except RedisError as error:
             raise PartUnavailable("The gateway's ledger does not answer just now. Try again in a moment.") from error
+        if reply[0] != b"STALE":
+            self._ahead_ms = int(reply[1]) - time.time() * 1000
         return _read(reply, ask)
 
     async def settle(self, settlement: Settlement) -> bool:
@@ -170,16 +178,13 @@ class Ledger:
             await self._redis.execute("ZREM", keys.PROCESSES, self.process)
 
 
-NEVER_MS = 2**52
-
-
 def _read(reply: list, ask: Ask) -> Admission:  # type: ignore[type-arg]  # as Redis sends it
     """Turn the script's reply into an Admission, or raise what it stands for. The script's header names the forms."""
     verdict, at_ms = reply[0], int(reply[1])
     if verdict == b"STALE":
         raise StaleConfiguration(at_ms)
-    if verdict == b"NEW_MONTH":
-        raise MonthIsOver(at_ms)
+    if verdict == b"OTHER_MONTH":
+        raise OtherMonth(at_ms)
     windows = _pairs(reply[2])
     if verdict == b"RATE":
         which = int(reply[3]) - 1
@@ -187,7 +192,6 @@ def _read(reply: list, ask: Ask) -> Admission:  # type: ignore[type-arg]  # as R
     if verdict == b"BUDGET":
         which, spent, reserved = (int(number) for number in reply[3:6])
         budget, month = ask.budgets[which - 1], ask.month
-        assert month is not None  # noqa: S101 - only an ask with a month has budgets
         limit = budget.limit_in(str(month)) or 0
         refusal = BudgetSpent if spent + ask.tokens > limit else BudgetReserved
         raise refusal(budget, month, limit=limit, spent=spent, reserved=reserved, asked=ask.tokens)

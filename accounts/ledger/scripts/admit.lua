@@ -8,13 +8,13 @@
 --
 -- ARGV[1] configuration version that the caller decided on     ARGV[2] request id
 -- ARGV[3] record: the usage event as far as it is known (JSON)
--- ARGV[4] tokens to reserve     ARGV[5] when the budgets' month ends (ms)
--- ARGV[6] number of rate limits, then each limit (requests in any 60 seconds)
+-- ARGV[4] tokens to reserve     ARGV[5] and ARGV[6] when the budgets' month begins and ends (ms)
+-- ARGV[7] number of rate limits, then each limit (requests in any 60 seconds)
 -- then, for each budget, its limit (tokens), or -1 where it is only counted
 --
 -- Returns, having done nothing:
 --   {'STALE', current version}          the configuration changed: decide again
---   {'NEW_MONTH', Redis time (ms)}      the month is over: decide again
+--   {'OTHER_MONTH', Redis time (ms)}    it is not that month: decide again
 --   {'RATE', time, windows, which}      the limit number `which` is reached
 --   {'BUDGET', time, windows, which, spent, reserved}
 -- or, having counted the request:
@@ -35,11 +35,11 @@ end
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = math.floor(now_us / 1000)
-if now_ms >= tonumber(ARGV[5]) then
-  return {'NEW_MONTH', now_ms}
+if now_ms < tonumber(ARGV[5]) or now_ms >= tonumber(ARGV[6]) then
+  return {'OTHER_MONTH', now_ms}
 end
 
-local rates = tonumber(ARGV[6])
+local rates = tonumber(ARGV[7])
 local windows, refused_by = {}, nil
 for i = 1, rates do
   local window = KEYS[5 + i]
@@ -48,7 +48,7 @@ for i = 1, rates do
   local oldest = redis.call('ZRANGE', window, 0, 0, 'WITHSCORES')
   windows[2 * i - 1] = used
   windows[2 * i] = oldest[2] and math.ceil((tonumber(oldest[2]) + WINDOW_US - now_us) / 1000) or 0
-  if used >= tonumber(ARGV[6 + i]) and not refused_by and not redis.call('ZSCORE', window, ARGV[2]) then
+  if used >= tonumber(ARGV[7 + i]) and not refused_by and not redis.call('ZSCORE', window, ARGV[2]) then
     refused_by = i
   end
 end
@@ -63,7 +63,7 @@ local known = redis.call('EXISTS', KEYS[2]) == 1
 for i = 1, #KEYS - 5 - rates do
   local counter = redis.call('HMGET', KEYS[5 + rates + i], 'spent', 'reserved')
   local spent, reserved = tonumber(counter[1] or '0'), tonumber(counter[2] or '0')
-  local limit = tonumber(ARGV[6 + rates + i])
+  local limit = tonumber(ARGV[7 + rates + i])
   if not answer and not known and limit >= 0 and spent + reserved + tokens > limit then
     return {'BUDGET', now_ms, windows, i, spent, reserved}
   end
