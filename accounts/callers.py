@@ -34,10 +34,7 @@ class Caller:
     allowed_networks: tuple[str, ...] = ()
     rate_limits: tuple[RateLimit, ...] = ()
     budgets: tuple[Budget, ...] = ()
-
-    @property
-    def is_anonymous(self) -> bool:
-        return self.user_id is None and bool(self.rate_limits)
+    is_anonymous: bool = False
 
     @property
     def cache_scope(self) -> str:
@@ -94,6 +91,7 @@ class Caller:
             password_digest="",
             rate_limits=(*_global_limit(), *_limit("ip", subject, settings.GATEWAY_ANONYMOUS_REQUESTS_PER_MINUTE)),
             budgets=(Budget("ip", subject, settings.GATEWAY_ANONYMOUS_MONTHLY_TOKENS),),
+            is_anonymous=True,
         )
 
 

@@ -41,10 +41,11 @@ class Credentials:
         Raises InvalidCredential, NotPermitted for a key outside its networks, PartUnavailable when the database must
         be asked and does not answer.
         """
-        credential = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
-        if not credential:
-            if settings.GATEWAY_ANONYMOUS:
-                return Caller.anonymous(ip)
+        authorization = headers.get("authorization", "")
+        credential = headers.get("x-api-key") or _bearer(authorization)
+        if not credential and settings.GATEWAY_ANONYMOUS and not authorization:
+            return Caller.anonymous(ip)
+        if not credential:  # also for a scheme that is not ours: a wrong credential is never anonymous
             raise InvalidCredential(NO_CREDENTIAL)
         if credential.startswith(KEY_PREFIX) or headers.get("x-api-key"):
             return await self._key(credential, ip)

@@ -18,11 +18,11 @@ from redis.exceptions import RedisError
 from accounts.callers import Caller
 from accounts.credentials import Credentials
 from accounts.errors import GatewayError, InvalidCredential, NotFound, NotPermitted, PartUnavailable
-from accounts.ledger import Ledger, Settlements, StaleConfiguration
+from accounts.ledger import Ledger, Settlement, Settlements, StaleConfiguration
 from accounts.models import ConfigurationVersion
 from accounts.redis import Redis, publish_configuration_version
 from accounts.sql import run_sql
-from proxy import catalogue
+from proxy import admission, catalogue
 from proxy.breakers import Breakers
 from proxy.call import Call
 from proxy.catalogue import Catalogue
@@ -102,7 +102,7 @@ class Gateway:
             known = self._loaded()
             try:
                 call = await decide(known)
-                call.admission = await self.ledger.admit(call.request_id, known.version, orjson.dumps(call.record()))
+                await admission.admit(self.ledger, call, known.version)
             except StaleConfiguration as stale:
                 await self.reload(stale.current)
             except REFUSALS:
@@ -112,9 +112,12 @@ class Gateway:
                 return call
         raise PartUnavailable("The gateway's configuration is changing just now. Try again in a moment.")
 
-    def finish(self, call: Call, error: BaseException | None = None) -> None:
-        """Settle and record the call, whatever becomes of its caller. `error` is what ended it, None an answer."""
-        self.settlements.start(self._settle(call, *_outcome(error)))
+    def finish(self, call: Call, error: BaseException | None = None, *, answer: bytes = b"") -> None:
+        """Settle and record the call, whatever becomes of its caller.
+
+        `error` is what ended it, None an answer; `answer`: a whole one that may be kept in the cache.
+        """
+        self.settlements.start(self._settle(call, *_outcome(call, error), answer))
 
     @contextmanager
     def finish_on_error(self, call: Call) -> Iterator[None]:
@@ -138,10 +141,21 @@ class Gateway:
         except RedisError as error:
             logger.warning("No checkpoint for %s: %s", request_id, type(error).__name__)
 
-    async def _settle(self, call: Call, status: str, error_code: str) -> None:
+    async def _settle(self, call: Call, status: str, error_code: str, answer: bytes) -> None:
         if status not in {"failed", "rejected"}:
             await measure(call)
-        await self.settlements.settle(call.request_id, orjson.dumps(call.usage_event(status, error_code)))
+        keep = bool(answer) and call.is_cacheable
+        await self.settlements.settle(
+            Settlement(
+                request_id=call.request_id,
+                event=orjson.dumps(call.usage_event(status, error_code)),
+                tokens=call.tokens.total if call.tokens else 0,
+                counters=call.counters,
+                cached=call.cached_name if keep else "",
+                keep_s=call.route.cache_ttl_s if keep else 0,
+                answer=call.pack(answer) if keep else b"",
+            )
+        )
 
     def _loaded(self) -> Catalogue:
         if self.catalogue is None:
@@ -189,11 +203,11 @@ async def _forever(step: Callable[[], Awaitable[None]], period_s: float) -> None
         await step()
 
 
-def _outcome(error: BaseException | None) -> tuple[str, str]:
+def _outcome(call: Call, error: BaseException | None) -> tuple[str, str]:
     """Status and error code of the usage row."""
     match error:
         case None:
-            return "ok", ""
+            return ("cached" if call.cached else "ok"), ""
         case asyncio.CancelledError():
             return "client_closed", "client_closed"
         case UpstreamRejected():

@@ -62,6 +62,11 @@ class BudgetState:
     spent: int
     reserved: int
 
+    def left_in(self, month: Month) -> int | None:
+        """What the month has left, never below 0; None where there is no limit."""
+        limit = self.budget.limit_in(str(month))
+        return None if limit is None else max(0, limit - self.spent - self.reserved)
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:

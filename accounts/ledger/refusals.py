@@ -1,9 +1,9 @@
 """Why the ledger refuses, honestly: what is spent is final for the month, what is only reserved comes back.
 
-    GatewayError
-    ├── RateLimited       429   rate_limit_error     rate_limit_exceeded   Retry-After
-    ├── BudgetReserved    429   rate_limit_error     budget_reserved       Retry-After
-    └── BudgetSpent       429   insufficient_quota   insufficient_quota    x-should-retry: false
+GatewayError
+├── RateLimited       429   rate_limit_error     rate_limit_exceeded   Retry-After
+├── BudgetReserved    429   rate_limit_error     budget_reserved       Retry-After
+└── BudgetSpent       429   insufficient_quota   insufficient_quota    x-should-retry: false
 """
 
 from typing import Any
@@ -43,7 +43,8 @@ class BudgetRefusal(GatewayError):
     def __init__(self, message: str, budget: Budget, *, left: int, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.budget = budget
-        self.headers["x-gateway-budget-remaining-tokens"] = str(max(0, left))
+        self.left = max(0, left)
+        self.headers["x-gateway-budget-remaining-tokens"] = str(self.left)
 
 
 class BudgetReserved(BudgetRefusal):

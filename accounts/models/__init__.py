@@ -7,4 +7,13 @@ from accounts.models.tenant import Tenant
 from accounts.models.top_up import TopUp
 from accounts.models.user import User
 
-__all__ = ["APIKey", "ConfigurationQuerySet", "ConfigurationVersion", "MonthlyTally", "Tenant", "TopUp", "User", "watch"]
+__all__ = [
+    "APIKey",
+    "ConfigurationQuerySet",
+    "ConfigurationVersion",
+    "MonthlyTally",
+    "Tenant",
+    "TopUp",
+    "User",
+    "watch",
+]

@@ -6,7 +6,9 @@ class MonthlyTally(models.Model):
     """What one subject used in one month: the sum of its usage rows, added up in the transaction that writes them."""
 
     scope = models.CharField(_("scope"), max_length=8)
-    subject = models.CharField(_("subject"), max_length=64, help_text=_("The tenant's, user's or key's id, or an address."))
+    subject = models.CharField(
+        _("subject"), max_length=64, help_text=_("The tenant's, user's or key's id, or an address.")
+    )
     month = models.CharField(_("month"), max_length=7)
     requests = models.PositiveBigIntegerField(_("requests"), default=0)
     prompt_tokens = models.PositiveBigIntegerField(_("prompt tokens"), default=0)

@@ -32,7 +32,9 @@ class TopUp(models.Model):
     month = models.CharField(_("month"), max_length=7, validators=[validate_month], help_text=_("YYYY-MM."))
     tokens = models.BigIntegerField(_("tokens"))
     reason = models.CharField(_("reason"), max_length=200)
-    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+")
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+"
+    )
     created_at = models.DateTimeField(_("time"), auto_now_add=True)
 
     objects = TopUpQuerySet.as_manager()

@@ -57,6 +57,7 @@ class LeanHandler:
     async def _answer(self, match: ResolverMatch, scope: Scope, body: bytes, send: Send) -> None:
         request = ASGIRequest(dict(scope), BytesIO(body))
         request.resolver_match = match
+        request.META["CONTENT_LENGTH"] = str(len(body))  # also of a body sent in chunks
         response = await match.func(request, *match.args, **match.kwargs)
         response.headers["x-request-id"] = scope["gateway.request_id"]
         if isinstance(response, EventStream):
