@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from accounts.callers import Caller
-from accounts.errors import InvalidCredential
 from accounts.encryption import CannotDecrypt
+from accounts.errors import InvalidCredential
 from accounts.models import ConfigurationVersion, Tenant
 from proxy.errors import ModelNotAllowed, ModelNotFound, NoUsableModel
 from proxy.models import ChainLink, Model, ModelChain, Provider

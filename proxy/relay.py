@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from proxy.breakers import Breakers
 from proxy.call import Call
 from proxy.catalogue import Link, Route
-from proxy.estimate import capped
 from proxy.errors import ChainFailed, UpstreamRejected
+from proxy.estimate import capped
 from proxy.meter import Meter
 from proxy.upstreams import Answer, Event, Upstreams
 from proxy.upstreams.failures import (

@@ -33,7 +33,7 @@ class OtherMonth(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What admission is asked for. `tokens`: the upper bound to reserve; `cached`: the answer's name in the cache, or ""."""
+    """What admission is asked for. `tokens`: the bound to reserve; `cached`: the answer's name in the cache, or ""."""
 
     request_id: str
     version: int

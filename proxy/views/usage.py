@@ -49,10 +49,9 @@ class CurrentUsage(AsyncAPIView):
 
 
 def _tally(caller: Caller, month: str) -> MonthlyTally:
-    """Of the key that was shown, else of the user."""
-    scope, subject = ("key", caller.key_id) if caller.key_id else ("user", caller.user_id)
-    found = MonthlyTally.objects.filter(scope=scope, subject=str(subject), month=month).first()
-    return found or MonthlyTally(scope=scope, subject=str(subject), month=month)
+    """Of the user, whichever key was shown."""
+    tally = {"scope": "user", "subject": str(caller.user_id), "month": month}
+    return MonthlyTally.objects.filter(**tally).first() or MonthlyTally(**tally)
 
 
 def _budget(state: BudgetState, month: Month) -> dict[str, Any]:
