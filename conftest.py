@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import openai
@@ -76,6 +77,10 @@ class Cast:
 
 @pytest.fixture
 def cast(db: None) -> Cast:
+    return make_cast()
+
+
+def make_cast() -> Cast:
     acme, globex = (Tenant.objects.create(name=name) for name in ("acme", "globex"))
 
     def member(username: str, tenant: Tenant, role: str = "member") -> Member:
@@ -161,6 +166,13 @@ class LiveGateway:
 
 @pytest.fixture
 def gateway(transactional_db: None) -> Iterator[LiveGateway]:
+    with live_gateway() as gateway:
+        yield gateway
+
+
+@contextmanager
+def live_gateway() -> Iterator[LiveGateway]:
+    """A gateway on a port of its own, for as long as the block lasts."""
     from gateway_project.asgi import application  # noqa: PLC0415 - needs the settings of the test
 
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -170,11 +182,13 @@ def gateway(transactional_db: None) -> Iterator[LiveGateway]:
     thread = threading.Thread(target=loop.run_until_complete, args=[server.serve()], daemon=True)
     thread.start()
     wait_until(lambda: _is_listening(port), "the gateway to listen")
-    yield LiveGateway(f"http://127.0.0.1:{port}")
-    loop.call_soon_threadsafe(server.stop)
-    thread.join(PATIENCE_S)
-    assert not thread.is_alive()
-    loop.close()
+    try:
+        yield LiveGateway(f"http://127.0.0.1:{port}")
+    finally:
+        loop.call_soon_threadsafe(server.stop)
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive()
+        loop.close()
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ class Usage(models.Model):
 
 
 class StreamPosition(models.Model):
-    """The last entry of the usage stream whose row is in this database; moved in the transaction that writes the rows."""
+    """How far a reader has come: of the stream, moved in the transaction that writes the rows, or of the rows."""
 
     stream = models.CharField(max_length=32, primary_key=True)
     last_id = models.CharField(max_length=32, default="0-0")

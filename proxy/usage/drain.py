@@ -27,6 +27,7 @@ BATCH = 1000
 LONGEST_DRAIN_S = 5.0
 POSITION = "usage"
 ADVISORY_LOCK = 0x67770001  # "gw", 1: one drainer at a time, over all processes
+SILENCE = "30s"  # longer than Redis may take within a batch
 
 
 def drain() -> int:
@@ -83,11 +84,17 @@ def _drain_batch() -> int | None:
 
 
 def _is_sole_drainer() -> bool:
-    """Take the lock until the transaction ends. SQLite needs none: its transactions write one at a time."""
+    """Take the lock until the transaction ends. SQLite needs none: its transactions write one at a time.
+
+    Postgres ends the transaction itself where our machine has died and will never say another word.
+    """
     if connection.vendor != "postgresql":
         return True
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [ADVISORY_LOCK])
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(%s), set_config('idle_in_transaction_session_timeout', %s, true)",
+            [ADVISORY_LOCK, SILENCE],
+        )
         return bool(cursor.fetchone()[0])
 
 
