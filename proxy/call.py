@@ -98,7 +98,7 @@ class Call:
             headers["x-gateway-provider"] = self._provider
         if self.cached:
             headers["Age"] = str(self.cached.age_s)
-        if self.tokens and not self.streamed:
+        if (self.tokens or self.cached) and not self.streamed:
             headers["x-gateway-cost-usd"] = f"{Decimal(self.cost_microusd) / 1_000_000:.6f}"
         return headers
 
