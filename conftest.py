@@ -206,11 +206,11 @@ def recorded(transactional_db: None) -> Callable[[int], list[Usage]]:
     return rows
 
 
-def wait_until(condition: Callable[[], bool], what: str) -> None:
+def wait_until(condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
     """Poll a condition; fails with what was waited for."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not condition():
-        assert time.monotonic() < deadline, f"waited {PATIENCE_S:g} s in vain for {what}"
+        assert time.monotonic() < deadline, f"waited {patience_s:g} s in vain for {what}"
         time.sleep(0.02)
 
 

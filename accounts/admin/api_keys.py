@@ -106,7 +106,7 @@ class APIKeyAdmin(TenantScopedAdmin):
     list_filter = (StateFilter, ("user__tenant", RelatedDropdownFilter))
     list_select_related = ("user__tenant",)
     search_fields = ("name", "user__username", "prefix", "last_four")
-    search_help_text = _("Search by name, user, or how the key starts or ends")
+    search_help_text = _("Search by name, user or start of the key")
     autocomplete_fields = ("user",)
     readonly_fields = ("key", "state_badge", "created_at", "last_used_at", "revoked_at")
     limits: tuple[Fieldset, ...] = (
@@ -153,7 +153,10 @@ class APIKeyAdmin(TenantScopedAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         row = self.get_object(request, object_id)
-        context: dict[str, Any] = {"heading": _("Call the gateway with this key")}
+        context: dict[str, Any] = {
+            "heading": _("Call the gateway with this key"),
+            "show_save_and_add_another": False,
+        }
         if row:
             context["snippets"] = snippets(request, _model_for(row))
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **context})
@@ -225,7 +228,7 @@ class APIKeyAdmin(TenantScopedAdmin):
 
     @admin.display(description=_("key"))
     def key(self, row: APIKey) -> SafeString:
-        return format_html('<code class="font-mono whitespace-nowrap">{}</code>', row.masked)
+        return format_html('<code class="whitespace-nowrap">{}</code>', row.masked)
 
     @admin.display(description=_("tenant"), ordering="user__tenant__name")
     def tenant(self, row: APIKey) -> str:

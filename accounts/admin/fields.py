@@ -5,16 +5,24 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminSelect2MultipleWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminSelect2MultipleWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from accounts.admin.offers import Groups, names_in
 from accounts.models.api_key import validate_networks
 
 
+class NamesWidget(UnfoldAdminSelect2MultipleWidget):  # type: ignore[misc]  # Unfold has no types
+    """Unfold's, without the class by which Django's autocomplete would take it for a field of its own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.attrs["class"] = "unfold-admin-autocomplete"
+
+
 class NamesField(forms.MultipleChoiceField):
     """Names of chains and models, chosen from what is offered; a list. Set `offer` before the form is shown."""
 
-    widget = UnfoldAdminSelect2MultipleWidget
+    widget = NamesWidget
 
     def offer(self, groups: Groups, chosen: list[str]) -> None:
         """Names that were chosen before but are offered no longer stay: saving a form must not change what it shows."""
@@ -54,5 +62,6 @@ class OverlapForm(forms.Form):
         choices=CHOICES,
         coerce=int,
         initial="24",
+        widget=UnfoldAdminSelectWidget,
         help_text=_("Long enough to put the new key everywhere where the old one is used."),
     )

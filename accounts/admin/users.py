@@ -36,7 +36,7 @@ class TenantRule(ModelForm):
 
 class Wording:
     model = User
-    labels = {"is_superuser": _("operator")}
+    labels = {"is_superuser": _("Operator")}
     help_texts = {
         "is_active": _("Untick to refuse this user's logins and API keys at once."),
         "is_superuser": _("Operators run this gateway: they see and change everything, in every tenant."),
@@ -50,6 +50,11 @@ class ExistingUserForm(TenantRule, UserChangeForm):
 
 
 class NewUserForm(TenantRule, UserCreationForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["usable_password"].label = _("Signing in")
+        self.fields["usable_password"].help_text = _("Choose “Disabled” for a service that only uses API keys.")
+
     class Meta(Wording, UserCreationForm.Meta):
         pass
 
@@ -63,6 +68,7 @@ class UserAdmin(Switches, TenantScopedAdmin, DjangoUserAdmin):
     form = ExistingUserForm
     add_form = NewUserForm
     change_password_form = AdminPasswordChangeForm
+    add_form_template = None
 
     list_display = ("username", "tenant", "rights", "state", "key_count", "monthly_token_budget", "last_login")
     list_filter = (

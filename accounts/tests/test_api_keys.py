@@ -212,6 +212,14 @@ def test_a_revoked_or_expired_key_cannot_be_rotated_back_to_life(alice: User):
     assert APIKey.objects.count() == count
 
 
+def test_a_rotation_that_fails_leaves_no_successor(key: APIKey):
+    count = APIKey.objects.count()
+
+    with pytest.raises(OverflowError):
+        key.rotate(timedelta.max)
+    assert APIKey.objects.count() == count
+
+
 def test_a_key_revoked_meanwhile_is_not_revived_by_a_rotation(key: APIKey):
     APIKey.objects.get(pk=key.pk).revoke()
     key.rotate(timedelta(hours=1))

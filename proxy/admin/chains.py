@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter
 
-from accounts.admin.base import badge, page_action
+from accounts.admin.base import ModelForm, badge, page_action
 from accounts.admin.scoping import TenantScopedAdmin, TenantScopedInline
 from accounts.admin.snippets import snippets
 from accounts.admin.switches import Switches
@@ -24,8 +24,23 @@ from proxy.models import ChainLink, ModelChain
 LAST_POSITION = 9999
 
 
+class ChainLinkForm(ModelForm):
+    class Meta:
+        model = ChainLink
+        fields = "__all__"
+        # Short enough for the head of a column; the help texts say the rest.
+        labels = {
+            "connect_timeout_s": _("Connect (s)"),
+            "first_token_timeout_s": _("First token (s)"),
+            "stall_timeout_s": _("Stall (s)"),
+            "retry_after_max_s": _("Retry-After (s)"),
+        }
+
+
 class ChainLinkInline(TenantScopedInline):
     model = ChainLink
+    form = ChainLinkForm
+    hide_title = True
     tenant_admin_may = frozenset({"view"})
     ordering_field = "position"
     hide_ordering_field = True
@@ -89,6 +104,13 @@ class ModelChainAdmin(Switches, TenantScopedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return super().get_queryset(request).prefetch_related("tenants", "links__model__provider")
+
+    def get_inline_instances(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        inlines = super().get_inline_instances(request, obj)
+        for inline in inlines:
+            if not is_operator(request.user):
+                inline.ordering_field = None  # no handle to drag what cannot be moved
+        return inlines
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

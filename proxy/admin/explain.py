@@ -67,7 +67,7 @@ class Explanation:
             (_("May use it"), _allowed(self.key)),
             (_("Requests per minute"), self._limits("requests_per_minute")),
             (_("Tokens per month"), self._limits("monthly_token_budget")),
-            (_("Counted in"), self.usage.month),
+            (_("Month"), self.usage.month),
         ]
         note = _(
             "All of these let the request pass; refused ones are not recorded. Limits are shown as they are today."

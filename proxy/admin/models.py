@@ -12,12 +12,13 @@ from accounts.admin.base import Text, badge
 from accounts.admin.scoping import TenantScopedAdmin
 from accounts.admin.switches import Switches
 from proxy.models import Model
+from proxy.models.provider import Wire
 from proxy.upstreams.model_table import ModelFacts, lookup
 
 
 @admin.register(Model)
 class ModelAdmin(Switches, TenantScopedAdmin):
-    list_display = ("name", "state", "provider", "upstream_name", "price", "window")
+    list_display = ("name", "state", "provider", "price", "window")
     list_filter = (("provider", RelatedDropdownFilter), ("is_active", BooleanRadioFilter))
     list_select_related = ("provider",)
     search_fields = ("name", "upstream_name")
@@ -42,16 +43,20 @@ class ModelAdmin(Switches, TenantScopedAdmin):
             return badge(_("provider is off"), "danger")
         return badge(_("active"), "success") if model.is_active else badge(_("switched off"), "danger")
 
-    @admin.display(description=_("in use: US$ per million tokens, in / out"))
+    @admin.display(description=_("price in / out (US$ per million tokens)"))
     def price(self, model: Model) -> Text:
+        if model.provider.wire == Wire.DEMO:
+            return "-"
         facts = _facts(model)
         return _pair(
             _or_table(model.input_price_per_mtok, facts.input_price_per_mtok),
             _or_table(model.output_price_per_mtok, facts.output_price_per_mtok),
         )
 
-    @admin.display(description=_("in use: context window / longest answer, in tokens"))
+    @admin.display(description=_("window / longest answer (tokens)"))
     def window(self, model: Model) -> Text:
+        if model.provider.wire == Wire.DEMO:
+            return "-"
         facts = _facts(model)
         return _pair(
             _or_table(model.context_window, facts.context_window),

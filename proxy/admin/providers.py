@@ -51,7 +51,7 @@ class ProviderForm(ModelForm):
 @admin.register(Provider)
 class ProviderAdmin(Switches, TenantScopedAdmin):
     form = ProviderForm
-    list_display = ("name", "state", "kind", "wire", "credential", "problem")
+    list_display = ("name", "state", "kind", "spoken", "credential", "problem")
     list_filter = (("wire", ChoicesDropdownFilter), ("is_active", BooleanRadioFilter))
     search_fields = ("name", "kind")
     search_help_text = _("Search by name or kind")
@@ -88,6 +88,10 @@ class ProviderAdmin(Switches, TenantScopedAdmin):
     def state(self, provider: Provider) -> SafeString:
         return badge(_("active"), "success") if provider.is_active else badge(_("switched off"), "danger")
 
+    @admin.display(description=_("wire"), ordering="wire")
+    def spoken(self, provider: Provider) -> str:
+        return provider.wire
+
     @admin.display(description=_("API key"))
     def credential(self, provider: Provider) -> SafeString | str:
         if provider.sealed_api_key:
@@ -105,14 +109,14 @@ class ProviderAdmin(Switches, TenantScopedAdmin):
         if not provider.flag:
             return "-"
         since = f"{provider.flagged_at:%Y-%m-%d %H:%M} UTC" if provider.flagged_at else ""
-        return format_html('<span title="{}">{}</span>', since, badge(provider.flag, "danger"))
+        return format_html('<span class="text-red-600 dark:text-red-500" title="{}">{}</span>', since, provider.flag)
 
 
 def _stored(provider: Provider) -> SafeString:
     try:
         provider.api_key()
     except CannotDecrypt:
-        return badge(_("the stored key cannot be read any more: enter it again"), "danger")
+        return badge(_("unreadable: enter it again"), "danger")
     return badge(_("a key is stored"), "success")
 
 

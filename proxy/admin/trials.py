@@ -46,7 +46,7 @@ def trial_page(
     model_admin: ModelAdmin, request: HttpRequest, row: models.Model, form: TrialForm, title: Text
 ) -> HttpResponse:
     """The form, and below it what came of the call once it is sent."""
-    context = {**page_context(model_admin, request, title), "form": form, "back": page_url(row)}
+    context = {**page_context(model_admin, request, title), "original": row, "form": form, "back": page_url(row)}
     if request.method == "POST" and form.is_valid():
         try:
             answer = _ask(request, form)

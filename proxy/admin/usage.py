@@ -7,8 +7,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _, ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
@@ -55,8 +57,8 @@ class UsageAdmin(ReadOnly):
     operator_fields = frozenset({"tenant", "tenant_id", "tenant_name", "provider"})
 
     list_display = (
-        "request_id",
-        "created_at",
+        "time",
+        "short_id",
         "tenant_name",
         "username",
         "asked",
@@ -64,8 +66,9 @@ class UsageAdmin(ReadOnly):
         "outcome",
         "tokens",
         "cost",
-        "latency_ms",
+        "latency",
     )
+    list_display_links = ("time", "short_id")
     list_filter = (
         ("created_at", DayRangeFilter),
         ("status", ChoicesDropdownFilter),
@@ -78,6 +81,7 @@ class UsageAdmin(ReadOnly):
     sortable_by = ()
     list_per_page = 50
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     change_list_template = "admin/proxy/usage/change_list.html"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
@@ -134,9 +138,20 @@ class UsageAdmin(ReadOnly):
     def _explained(self, request: HttpRequest, usage: Usage | None, **context: Any) -> HttpResponse:
         context |= page_context(self, request, _("Explain request"))
         if usage:
+            context["asked_for"] = usage.request_id
             context["explanation"] = Explanation(usage, request, self.admin_site)
             context["outcome"] = self.outcome(usage)
         return TemplateResponse(request, "admin/proxy/usage/explain.html", context)
+
+    @admin.display(description=_("time"))
+    def time(self, usage: Usage) -> SafeString:
+        return format_html(
+            '<span class="whitespace-nowrap">{}</span>', f"{localtime(usage.created_at):%Y-%m-%d %H:%M:%S}"
+        )
+
+    @admin.display(description=_("request id"))
+    def short_id(self, usage: Usage) -> SafeString:
+        return format_html('<code title="{}">{}…</code>', usage.request_id, usage.request_id[:12])
 
     @admin.display(description=_("asked for"))
     def asked(self, usage: Usage) -> str:
@@ -153,6 +168,10 @@ class UsageAdmin(ReadOnly):
     @admin.display(description=_("cost"))
     def cost(self, usage: Usage) -> str:
         return dollars(usage.cost_microusd)
+
+    @admin.display(description=_("latency"))
+    def latency(self, usage: Usage) -> str:
+        return f"{usage.latency_ms / 1000:.2f} s"
 
 
 @admin.register(DeadLetter)
@@ -178,6 +197,15 @@ class DeadLetterAdmin(ReadOnly):
 
 def _names(rows: QuerySet[Any], field: str = "name") -> list[str]:
     return list(rows.values_list(field, flat=True)[:MOST_NAMES])
+
+
+def is_explaining(request: HttpRequest) -> bool:
+    """For the side bar: both pages stand below the ledger's address."""
+    return request.path.startswith(reverse("admin:proxy_usage_explain"))
+
+
+def is_in_ledger(request: HttpRequest) -> bool:
+    return request.path.startswith(reverse("admin:proxy_usage_changelist")) and not is_explaining(request)
 
 
 def waiting_letters(request: HttpRequest) -> int | str:

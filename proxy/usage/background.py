@@ -12,7 +12,7 @@ from proxy.tasks import drain_usage
 
 async def run_embedded(stop: asyncio.Event) -> None:
     """Run every entry of the beat schedule at its times until `stop` is set, then drain a last time."""
-    current_app.loader.import_default_modules()
+    current_app.autodiscover_tasks(force=True)
     async with asyncio.TaskGroup() as group:
         for name, entry in current_app.conf.beat_schedule.items():
             group.create_task(_repeat(ScheduleEntry(name=name, app=current_app, **entry), stop))
