@@ -28,7 +28,8 @@ class OtherMonth(Exception):
     """By Redis's clock it is not the month that the request was decided for: decide again."""
 
     def __init__(self, now_ms: int) -> None:
-        super().__init__(f"it is {now_ms}")
+        super().__init__(f"it is {now_ms} ms")
+        self.now_ms = now_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,8 @@ class BudgetReserved(BudgetRefusal):
     def __init__(self, budget: Budget, month: Month, *, limit: int, spent: int, reserved: int, asked: int) -> None:
         super().__init__(
             f"The monthly token budget of {WHOSE[budget.scope]} has no room just now: requests in flight have "
-            f"reserved {reserved:,} of the {limit - spent:,} tokens that are left, and this one may need {asked:,}. Try again in "
-            "a moment, or send a smaller max_tokens.",
+            f"reserved {reserved:,} of the {limit - spent:,} tokens that are left, and this one may need {asked:,}. "
+            "Try again in a moment, or send a smaller max_tokens.",
             budget,
             left=limit - spent - reserved,
             retry_after_s=RESERVED_RETRY_S,

@@ -25,7 +25,7 @@ class Quality(models.TextChoices):
 
 
 class Usage(models.Model):
-    """One accepted request. Written once by `proxy.usage.drain`; names are copies, so that the row outlives what it names."""
+    """One accepted request, written once by `proxy.usage.drain`. Names are copies: the row outlives what it names."""
 
     request_id = models.CharField(_("request id"), max_length=40, unique=True)
     created_at = models.DateTimeField(_("time"), db_index=True)

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from conftest import Cast, Catalogue, LiveGateway
+from conftest import Catalogue, LiveGateway
 from proxy.tests.fake_provider import FakeProvider, text
 
 MESSAGES = [{"role": "user", "content": "Hi"}]

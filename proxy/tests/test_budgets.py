@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import openai
@@ -21,12 +22,12 @@ def ask(gateway: LiveGateway, headers: dict[str, str], **fields: object) -> http
     return httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers, timeout=20)
 
 
-def budget(gateway: LiveGateway, headers: dict[str, str], scope: str) -> dict[str, int]:
+def budget(gateway: LiveGateway, headers: dict[str, str], scope: str) -> dict[str, Any]:
     """The live state of one budget, once nothing is reserved any more."""
 
-    def state() -> dict[str, int]:
+    def state() -> dict[str, Any]:
         budgets = httpx.get(f"{gateway.url}/v1/usage", headers=headers).json()["budgets"]
-        return next(entry for entry in budgets if entry["scope"] == scope)
+        return dict(next(entry for entry in budgets if entry["scope"] == scope))
 
     wait_until(lambda: state()["reserved"] == 0, "every reservation to be settled")
     return state()
@@ -54,10 +55,14 @@ def test_what_an_answer_used_is_spent(scope: str, gateway: LiveGateway, cast: Ca
     assert provider.bodies("one")[0]["max_tokens"] == 50
 
 
-def test_a_spent_budget_is_final_and_the_sdk_does_not_retry_it(gateway: LiveGateway, cast: Cast, provider: FakeProvider):
+def test_a_spent_budget_is_final_and_the_sdk_does_not_retry_it(
+    gateway: LiveGateway, cast: Cast, provider: FakeProvider
+):
     set_budget(cast.alice.user, 5)
     with pytest.raises(openai.RateLimitError) as refusal:
-        gateway.sdk(cast.alice, max_retries=3).chat.completions.create(model="fake/one", messages=MESSAGES, max_tokens=50)
+        gateway.sdk(cast.alice, max_retries=3).chat.completions.create(
+            model="fake/one", messages=MESSAGES, max_tokens=50
+        )
     assert refusal.value.code == "insufficient_quota"
     assert refusal.value.response.headers["x-should-retry"] == "false"
     assert "your user" in refusal.value.message
@@ -154,7 +159,9 @@ def test_exactly_as_many_as_fit_are_admitted_at_once(
     async def ask_all() -> list[int]:
         async with httpx.AsyncClient(timeout=60, headers=cast.alice.headers) as client:
             url = f"{gateway.url}/v1/chat/completions"
-            return [answer.status_code for answer in await asyncio.gather(*(client.post(url, json=body) for _ in range(60)))]
+            return [
+                answer.status_code for answer in await asyncio.gather(*(client.post(url, json=body) for _ in range(60)))
+            ]
 
     statuses = asyncio.run(ask_all())
     while statuses.count(200) < 7:  # refused only because of what others had reserved: some room came back

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from conftest import Cast, Catalogue, LiveGateway
-from proxy.models import Usage
+from proxy.models import ModelChain, Usage
 from proxy.tests.fake_provider import FakeProvider, error, text
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -69,8 +69,6 @@ def test_a_fallbacks_answer_is_not_kept(gateway: LiveGateway, cast: Cast, provid
 
 def test_an_edited_chain_forgets(gateway: LiveGateway, cast: Cast):
     ask(gateway, cast.alice.headers)
-    from proxy.models import ModelChain
-
     chain = ModelChain.objects.get(name="chain")
     chain.deadline_s = 60
     chain.save()

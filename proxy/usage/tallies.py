@@ -21,7 +21,7 @@ def add(usages: Iterable[Usage]) -> None:
                 tally = sums[scope, str(subject), usage.month]
                 tally[:] = [total + count for total, count in zip(tally, counts, strict=True)]
     # In one order everywhere, so that two transactions can never wait for each other.
-    rows = [(*subject, *totals) for subject, totals in sorted(sums.items())]
+    rows: list[tuple[str | int, ...]] = [(*subject, *totals) for subject, totals in sorted(sums.items())]
     if rows:
         with connection.cursor() as cursor:
             cursor.executemany(_statement(), rows)
