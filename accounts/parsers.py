@@ -23,9 +23,7 @@ class StrictJSONParser(BaseParser):
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Any = None) -> Any:
         raw = stream.read(settings.GATEWAY_MAX_BODY_BYTES + 1)
         if len(raw) > settings.GATEWAY_MAX_BODY_BYTES:
-            raise BodyTooLarge(
-                f"The body is larger than {settings.GATEWAY_MAX_BODY_BYTES:,} bytes. Send a smaller one."
-            )
+            raise BodyTooLarge("The body is too large. Send less, or ask the operator for a higher limit.")
         return parse_json(raw)
 
 

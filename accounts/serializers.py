@@ -48,7 +48,6 @@ class TokenRefreshSerializer(serializers.Serializer[Any]):
     """A refresh token in, a new pair out; the old refresh token is dead from then on."""
 
     refresh = serializers.CharField()
-    access = serializers.CharField(read_only=True)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, str]:
         with transaction.atomic():
@@ -88,10 +87,6 @@ class LogoutSerializer(serializers.Serializer[Any]):
 class TokenPairSerializer(serializers.Serializer[Any]):
     access = serializers.CharField(help_text="Send it as `Authorization: Bearer …`. Valid for minutes.")
     refresh = serializers.CharField(help_text="Exchange it for a new pair. Works once. Valid for days.")
-
-
-class NothingSerializer(serializers.Serializer[Any]):
-    """An empty object."""
 
 
 class ErrorSerializer(serializers.Serializer[Any]):

@@ -1,13 +1,19 @@
-"""The cast of the root conftest, one by one, and with passwords that are quick to check."""
+"""The cast of the root conftest, one by one and with passwords that are quick to check; calls of the /auth/* routes."""
 
 import uuid
+from collections.abc import Callable
 from copy import deepcopy
+from types import SimpleNamespace
+from typing import Any
 
+import django_ratelimit.core
 import pytest
+from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import Tenant, User
-from conftest import Cast
+from accounts.tests.auth_routes import Post
+from conftest import PASSWORD, Cast
 
 
 @pytest.fixture
@@ -42,3 +48,31 @@ def bob(quick_passwords: None, cast: Cast) -> User:
 @pytest.fixture
 def charlie(quick_passwords: None, cast: Cast) -> User:
     return cast.charlie.user
+
+
+@pytest.fixture
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """django-ratelimit's clock stands still, so that no window ends in the middle of a test."""
+    clock = SimpleNamespace(now=1_800_000_000.0)
+    clock.time = lambda: clock.now
+    monkeypatch.setattr(django_ratelimit.core, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def post() -> Post:
+    """Send JSON to a route, from an address of one's choice."""
+    client = Client()
+
+    def post(route: str, data: Any, ip: str = "192.0.2.1", **extra: Any) -> Any:
+        return client.post(route, data, content_type="application/json", REMOTE_ADDR=ip, **extra)
+
+    return post
+
+
+@pytest.fixture
+def log_in(post: Post) -> Callable[..., Any]:
+    def log_in(username: str = "alice", password: str = PASSWORD, **extra: Any) -> Any:
+        return post("/auth/token", {"username": username, "password": password}, **extra)
+
+    return log_in

@@ -1,12 +1,9 @@
-import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from types import SimpleNamespace
 from typing import Any
 
-import django_ratelimit.core
 import pytest
 from django.db import OperationalError, connection
 from django.test import Client, RequestFactory
@@ -17,40 +14,11 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from accounts import tokens
 from accounts.models import Tenant, User
+from accounts.tests.auth_routes import ROUTES, Post, assert_dead, assert_refused
 from accounts.views.tokens import Token
 from conftest import PASSWORD
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("own_cache", "still_clock")]
-
-Post = Callable[..., Any]
-ROUTES = ["/auth/token", "/auth/token/refresh", "/auth/token/verify", "/auth/logout"]
-
-
-@pytest.fixture
-def still_clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """django-ratelimit's clock stands still, so that no window ends in the middle of a test."""
-    clock = SimpleNamespace(now=1_800_000_000.0)
-    clock.time = lambda: clock.now
-    monkeypatch.setattr(django_ratelimit.core, "time", clock)
-    return clock
-
-
-@pytest.fixture
-def post() -> Post:
-    client = Client()
-
-    def post(route: str, data: Any, ip: str = "192.0.2.1", **extra: Any) -> Any:
-        return client.post(route, data, content_type="application/json", REMOTE_ADDR=ip, **extra)
-
-    return post
-
-
-@pytest.fixture
-def log_in(post: Post) -> Callable[..., Any]:
-    def log_in(username: str = "alice", password: str = PASSWORD, **extra: Any) -> Any:
-        return post("/auth/token", {"username": username, "password": password}, **extra)
-
-    return log_in
 
 
 @pytest.fixture
@@ -58,19 +26,6 @@ def pair(alice: User, log_in: Any) -> dict[str, str]:
     """Alice's access and refresh token."""
     tokens: dict[str, str] = log_in().json()
     return tokens
-
-
-def assert_refused(response: Any, status: int, type_: str, code: str, param: str | None = None) -> str:
-    """The refusal has the contract's envelope; returns its message."""
-    assert (response.status_code, response["Content-Type"]) == (status, "application/json")
-    error = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code", "request_id"}
-    assert (error["type"], error["code"], error["param"]) == (type_, code, param)
-    return str(error["message"])
-
-
-def assert_dead(response: Any) -> str:
-    return assert_refused(response, 401, "authentication_error", "invalid_api_key")
 
 
 # Logging in -------------------------------------------------------------------------------------------------------
@@ -114,6 +69,15 @@ def test_a_user_without_a_tenant_gets_no_token_and_learns_why(quick_passwords: N
 
     assert "belongs to no active tenant" in assert_dead(log_in(username="operator"))
     assert "belongs to" not in assert_dead(log_in(username="operator", password="guess"))
+
+
+def test_without_the_database_a_login_is_refused_for_now(monkeypatch: pytest.MonkeyPatch, alice: User, log_in: Any):
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("connection refused")
+
+    monkeypatch.setattr("django.contrib.auth.backends.ModelBackend.authenticate", fail)
+
+    assert_refused(log_in(), 503, "gateway_error", "ledger_unavailable")
 
 
 # The body ---------------------------------------------------------------------------------------------------------
@@ -337,106 +301,3 @@ def test_a_logout_ends_no_other_session(pair: dict[str, str], post: Post, log_in
 def test_a_logout_needs_a_refresh_token(pair: dict[str, str], post: Post):
     assert_dead(post("/auth/logout", {"refresh": pair["access"]}))
     assert_dead(post("/auth/logout", {"refresh": "nonsense"}))
-
-
-# Limits -----------------------------------------------------------------------------------------------------------
-
-
-def test_the_eleventh_login_from_an_address_in_a_minute_has_to_wait(
-    alice: User, log_in: Any, still_clock: SimpleNamespace
-):
-    statuses = [log_in(username=f"user{n}").status_code for n in range(10)]
-    response = log_in()
-
-    assert statuses == [401] * 10
-    assert_refused(response, 429, "rate_limit_error", "rate_limit_exceeded")
-    assert 1 <= int(response["Retry-After"]) <= 60
-    still_clock.now += int(response["Retry-After"]) + 1
-    assert log_in().status_code == 200
-
-
-def test_the_eleventh_guess_at_a_username_has_to_wait_wherever_it_comes_from(alice: User, log_in: Any):
-    statuses = [log_in(password="guess", ip=f"192.0.2.{n}").status_code for n in range(10)]
-
-    assert statuses == [401] * 10
-    assert_refused(log_in(ip="192.0.2.99"), 429, "rate_limit_error", "rate_limit_exceeded")
-
-
-def test_guesses_from_elsewhere_do_not_keep_out_somebody_who_logged_in_from_here(alice: User, log_in: Any):
-    log_in(ip="198.51.100.1")
-    for n in range(20):
-        log_in(password="guess", ip=f"192.0.2.{n}")
-
-    assert log_in(ip="198.51.100.1").status_code == 200
-
-
-def test_guesses_from_a_known_address_are_limited_too(alice: User, log_in: Any, still_clock: SimpleNamespace):
-    log_in(ip="198.51.100.1")
-    still_clock.now += 120
-
-    assert [log_in(password="guess", ip="198.51.100.1").status_code for _ in range(11)] == [401] * 10 + [429]
-
-
-@pytest.mark.parametrize("route", ["/auth/token/refresh", "/auth/token/verify", "/auth/logout"])
-def test_the_other_routes_allow_sixty_calls_a_minute_from_an_address(post: Post, route: str):
-    statuses = [post(route, {}).status_code for _ in range(61)]
-
-    assert statuses == [400] * 60 + [429]
-    assert post(route, {}, ip="192.0.2.2").status_code == 400
-
-
-def test_addresses_of_one_ipv6_subscriber_count_together(log_in: Any):
-    statuses = [log_in(username=f"user{n}", ip=f"2001:db8:1:2::{n:x}").status_code for n in range(11)]
-
-    assert statuses == [401] * 10 + [429]
-    assert log_in(username="somebody", ip="2001:db8:1:3::1").status_code == 401
-
-
-def test_callers_behind_a_trusted_proxy_count_separately(settings: Settings, log_in: Any):
-    settings.GATEWAY_TRUSTED_PROXIES = ["10.0.0.0/8"]
-    statuses = [
-        log_in(username=f"user{n}", ip="10.0.0.1", HTTP_X_FORWARDED_FOR=f"192.0.2.{n}").status_code for n in range(11)
-    ]
-
-    assert statuses == [401] * 11
-
-
-def test_an_invented_forwarded_address_does_not_get_around_the_limit(log_in: Any):
-    statuses = [log_in(username=f"user{n}", HTTP_X_FORWARDED_FOR=f"198.51.100.{n}").status_code for n in range(11)]
-
-    assert statuses == [401] * 10 + [429]
-
-
-@pytest.fixture(params=["refusing", "silent"])
-def dead_redis(request: pytest.FixtureRequest, settings: Settings) -> Iterator[None]:
-    """The attempts are to be counted in a Redis that refuses connections, or accepts them and says nothing."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        if request.param == "silent":
-            listener.listen()
-        settings.CACHES = {
-            "default": {
-                "BACKEND": "django_redis.cache.RedisCache",
-                "LOCATION": f"redis://127.0.0.1:{listener.getsockname()[1]}",
-                "OPTIONS": {"SOCKET_CONNECT_TIMEOUT": 0.1, "SOCKET_TIMEOUT": 0.1},
-            }
-        }
-        yield
-
-
-@pytest.mark.usefixtures("dead_redis")
-@pytest.mark.parametrize("route", ROUTES)
-def test_without_redis_there_are_no_attempts(post: Post, route: str):
-    response = post(route, {})
-
-    assert_refused(response, 503, "gateway_error", "ledger_unavailable")
-    assert int(response["Retry-After"]) >= 1
-
-
-def test_without_the_database_a_login_is_refused_for_now(monkeypatch: pytest.MonkeyPatch, alice: User, log_in: Any):
-    def fail(*args: Any, **kwargs: Any) -> None:
-        raise OperationalError("connection refused")
-
-    monkeypatch.setattr("django.contrib.auth.backends.ModelBackend.authenticate", fail)
-
-    assert_refused(log_in(), 503, "gateway_error", "ledger_unavailable")

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django.http import HttpRequest
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,14 +13,13 @@ from accounts.attempts import limit_address
 from accounts.serializers import (
     ErrorEnvelopeSerializer,
     LogoutSerializer,
-    NothingSerializer,
     TokenPairSerializer,
     TokenRefreshSerializer,
     TokenSerializer,
     TokenVerifySerializer,
 )
 
-ERRORS = dict.fromkeys((400, 401, 405, 413, 415, 429, 503), ErrorEnvelopeSerializer)
+ERRORS = dict.fromkeys((400, 401, 405, 406, 413, 415, 429, 503), ErrorEnvelopeSerializer)
 
 
 class AuthView(TokenViewBase):
@@ -80,7 +80,7 @@ class TokenRefresh(AuthView):
         description="200 for an access or refresh token that the gateway accepts, 401 for any other.",
         auth=[],
         request=TokenVerifySerializer,
-        responses={200: NothingSerializer, **ERRORS},
+        responses={200: OpenApiTypes.OBJECT, **ERRORS},
     )
 )
 class TokenVerify(AuthView):
@@ -95,7 +95,7 @@ class TokenVerify(AuthView):
         description="The refresh token is dead from now on. Access tokens run out by themselves, within minutes.",
         auth=[],
         request=LogoutSerializer,
-        responses={200: NothingSerializer, **ERRORS},
+        responses={200: OpenApiTypes.OBJECT, **ERRORS},
     )
 )
 class Logout(AuthView):
