@@ -14,7 +14,7 @@ local time = redis.call('TIME')
 redis.call('ZADD', KEYS[3], time[1] * 1000 + math.floor(time[2] / 1000), ARGV[1])
 local reserved = tonumber(redis.call('HGET', KEYS[1], 'tokens') or '0')
 for i = 6, #KEYS do
-  redis.call('HINCRBY', KEYS[i], 'reserved', -reserved)
+  redis.call('HINCRBY', KEYS[i], 'reserved', string.format('%d', -reserved)) -- Lua would write -0
   redis.call('HINCRBY', KEYS[i], 'spent', tonumber(ARGV[3]))
 end
 redis.call('DEL', KEYS[1])
