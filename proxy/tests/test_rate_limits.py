@@ -2,6 +2,7 @@
 
 import asyncio
 
+import aiohttp
 import httpx
 import pytest
 
@@ -77,12 +78,13 @@ def test_six_hundred_at_once_and_exactly_sixty_pass(gateway: LiveGateway, cast: 
     cast.alice.user.requests_per_minute = 60
     cast.alice.user.save()
 
+    async def ask_once(client: aiohttp.ClientSession) -> int:
+        async with client.post(f"{gateway.url}/v1/chat/completions", json=BODY) as answer:
+            return answer.status
+
     async def ask_all() -> list[int]:
-        limits = httpx.Limits(max_connections=100)
-        async with httpx.AsyncClient(limits=limits, timeout=60, headers=cast.alice.headers) as client:
-            url = f"{gateway.url}/v1/chat/completions"
-            answers = await asyncio.gather(*(client.post(url, json=BODY) for _ in range(600)))
-            return [answer.status_code for answer in answers]
+        async with aiohttp.ClientSession(headers=cast.alice.headers) as client:
+            return await asyncio.gather(*(ask_once(client) for _ in range(600)))
 
     statuses = asyncio.run(ask_all())
     assert (statuses.count(200), statuses.count(429)) == (60, 540)
