@@ -13,24 +13,55 @@ from starlette.middleware.cors import CORSMiddleware
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
 django_application = get_asgi_application()  # loads the apps, which the imports below need
 
+from accounts.errors import GatewayError, error_response  # noqa: E402
 from gateway_project.lifespan import lifespan  # noqa: E402
 from proxy.call import new_request_id  # noqa: E402
-from proxy.http.handler import LeanHandler, Receive, Scope, Send  # noqa: E402
+from proxy.http.asgi import Receive, Scope, Send  # noqa: E402
+from proxy.http.body import read_body, replay  # noqa: E402
+from proxy.http.handler import LeanHandler, send_response  # noqa: E402
+from proxy.http.view import with_gateway_headers  # noqa: E402
 
 lean_handler = LeanHandler()
 
 
-async def route(scope: Scope, receive: Receive, send: Send) -> None:
-    """Give each HTTP request its id and its handler."""
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    """The life of the process, or one request: with CORS headers where it comes from a page that is allowed to call."""
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
         return
+    cors = _cors(tuple(settings.CORS_ALLOWED_ORIGINS))
+    origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+    if origin and cors.is_allowed_origin(origin.decode("latin-1")):
+        await cors(scope, receive, send)
+    else:
+        await route(scope, receive, send)
+
+
+async def route(scope: Scope, receive: Receive, send: Send) -> None:
+    """Give a request its id, its body and its handler."""
     request_id = scope["gateway.request_id"] = new_request_id()
+    try:
+        body = await read_body(receive)
+    except GatewayError as refusal:
+        await send_response(with_gateway_headers(error_response(refusal, request_id)), send)
+        return
     match = _async_view(scope["path"])
     if match:
-        await lean_handler(match, scope, receive, send)
+        await lean_handler(match, scope, body, receive, send)
     else:
-        await django_application(dict(scope), receive, _with_request_id(send, request_id))
+        await django_application(dict(scope), replay(body, receive), _with_request_id(send, request_id))
+
+
+@lru_cache(maxsize=1)
+def _cors(origins: tuple[str, ...]) -> CORSMiddleware:
+    return CORSMiddleware(
+        route,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "OPTIONS"],
+        allow_headers=["*"],
+        expose_headers=["*"],
+        max_age=86400,
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -53,13 +84,3 @@ def _with_request_id(send: Send, request_id: str) -> Callable[[Mapping[str, Any]
         await send(message)
 
     return send_with_id
-
-
-application = CORSMiddleware(
-    route,
-    allow_origins=settings.CORS_ALLOWED_ORIGINS,
-    allow_methods=["GET", "POST", "OPTIONS"],
-    allow_headers=["*"],
-    expose_headers=["*"],
-    max_age=86400,
-)

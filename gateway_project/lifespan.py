@@ -5,7 +5,7 @@ import asyncio
 from django.conf import settings
 
 from proxy import gateway
-from proxy.http.handler import Receive, Scope, Send
+from proxy.http.asgi import Receive, Scope, Send
 from proxy.usage.background import run_embedded
 
 

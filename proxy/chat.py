@@ -24,9 +24,12 @@ FORBIDDEN = frozenset({
 # fmt: on
 OURS = frozenset({"models", "fallbacks"})
 
+# Python's types, and how to tell the caller what is expected.
+FieldType = tuple[tuple[type, ...], str]
+
 _NUMBER = (int, float)
 # The types of OpenAI's own fields; every other field is the provider's business and passes through.
-TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+TYPES: dict[str, FieldType] = {
     "messages": ((list,), "a list of messages"),
     "stream": ((bool,), "true or false"),
     "stream_options": ((dict,), "an object"),
@@ -34,7 +37,7 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "top_p": (_NUMBER, "a number"),
     "presence_penalty": (_NUMBER, "a number"),
     "frequency_penalty": (_NUMBER, "a number"),
-    "n": ((int,), "a whole number of at least 1"),
+    "n": ((int,), "a whole number from 1 to 128"),
     "max_tokens": ((int,), "a whole number of at least 1"),
     "max_completion_tokens": ((int,), "a whole number of at least 1"),
     "seed": ((int,), "a whole number"),
@@ -53,6 +56,7 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "reasoning_effort": ((str,), "a text"),
 }
 AT_LEAST_ONE = frozenset({"n", "max_tokens", "max_completion_tokens"})
+MOST_CHOICES = 128  # OpenAI's own limit: each choice is held in memory, and billed
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +97,22 @@ def require_name(value: Any, param: str) -> str:
     return value
 
 
-def check_fields(body: Mapping[str, Any]) -> None:
+def check_fields(body: Mapping[str, Any], types: Mapping[str, FieldType] = TYPES) -> None:
     """Raises InvalidRequest for forbidden fields, and for OpenAI's fields of the wrong type."""
     if forbidden := FORBIDDEN.intersection(body):
         param = min(forbidden)
         raise InvalidRequest(f"{param} may not be sent: the gateway decides where calls go. Remove it.", param=param)
-    for name in TYPES.keys() & body.keys():
-        _check_type(name, body[name])
+    for name in types.keys() & body.keys():
+        _check_type(name, body[name], types[name])
 
 
-def _check_type(name: str, value: Any) -> None:
-    types, expected = TYPES[name]
+def _check_type(name: str, value: Any, field_type: FieldType) -> None:
+    types, expected = field_type
     if value is None and name != "messages":
         return
     # In Python a bool is an int; in JSON it is not.
     wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
-    if wrong or (name in AT_LEAST_ONE and value < 1):
+    if wrong or (name in AT_LEAST_ONE and value < 1) or (name == "n" and value > MOST_CHOICES):
         raise InvalidRequest(f"{name} must be {expected}.", param=name)
 
 

@@ -4,7 +4,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.errors import InvalidRequest
-from proxy.chat import check_fields, require_name, require_object
+from proxy.chat import FieldType, check_fields, require_name, require_object
+
+TYPES: dict[str, FieldType] = {
+    "dimensions": ((int,), "a whole number"),
+    "encoding_format": ((str,), "a text, float or base64"),
+    "user": ((str,), "a text"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +25,7 @@ class EmbeddingRequest:
         """Raises InvalidRequest that names the `param`."""
         body = require_object(data)
         name = require_name(body.get("model"), "model")
-        check_fields(body)
+        check_fields(body, TYPES)
         if not isinstance(body.get("input"), (str, list)) or not body["input"]:
             raise InvalidRequest("input must be a text or a list of texts, and not empty.", param="input")
         return cls(name, {field: value for field, value in body.items() if field != "model"})

@@ -109,7 +109,7 @@ class ModelChainAdmin(Switches, TenantScopedAdmin):
         inlines = super().get_inline_instances(request, obj)
         for inline in inlines:
             if not is_operator(request.user):
-                inline.ordering_field = None  # no handle to drag what cannot be moved
+                inline.ordering_field = None  # type: ignore[attr-defined]  # Unfold's: no handle to drag what cannot be moved
         return inlines
 
     def change_view(

@@ -54,7 +54,7 @@ class Explanation:
         usage = self.usage
         lines = [
             (_("Asked for"), usage.requested_model),
-            (_("Resolved to"), _("chain %s") % usage.chain if usage.chain else _("the model itself")),
+            (_("Resolved to"), usage.chain or "-"),
             (_("Endpoint"), usage.endpoint),
             (_("Streamed"), _("yes") if usage.streamed else _("no")),
             (_("Tags"), ", ".join(str(tag) for tag in usage.tags) or "-"),

@@ -1,4 +1,4 @@
-"""The usage ledger as CSV, streamed: a few thousand rows at a time, each batch by primary key."""
+"""The usage ledger as CSV, streamed: a few thousand rows at a time, each batch from where the last one ended."""
 
 import csv
 import io
@@ -10,6 +10,7 @@ from django.http import StreamingHttpResponse
 from django.utils import timezone
 
 from accounts.sql import run_sql
+from proxy.admin.keyset import Place
 from proxy.models import Usage
 
 BATCH = 2000
@@ -51,16 +52,15 @@ def csv_response(queryset: QuerySet[Usage]) -> StreamingHttpResponse:
 
 async def _lines(queryset: QuerySet[Usage]) -> AsyncIterator[str]:
     yield _csv([COLUMNS])
-    last_pk: int | None = None
-    while rows := await run_sql(_batch, queryset, last_pk):
+    place: Place | None = None
+    while rows := await run_sql(_batch, queryset, place):
         yield _csv(_cells(row) for row in rows)
-        last_pk = rows[-1].pk
+        place = Place.of(rows[-1])
 
 
-def _batch(queryset: QuerySet[Usage], last_pk: int | None) -> list[Usage]:
+def _batch(queryset: QuerySet[Usage], place: Place | None) -> list[Usage]:
     """The next rows. No cursor is held while a slow reader takes its time, nor is a connection."""
-    queryset = queryset.order_by("-pk")
-    return list((queryset if last_pk is None else queryset.filter(pk__lt=last_pk))[:BATCH])
+    return list((queryset.filter(place.older) if place else queryset)[:BATCH])
 
 
 def _cells(row: Usage) -> list[Any]:

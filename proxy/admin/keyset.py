@@ -1,35 +1,86 @@
-"""Paging through a ledger of any length: newest first, by primary key, without counting and without OFFSET."""
+"""Paging through a ledger of any length: newest first, by time and primary key, without counting and without OFFSET."""
 
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
 
 from django.contrib.admin.views.main import PAGE_VAR
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from unfold.paginator import InfinitePaginator
 
 from accounts.admin.base import ChangeList
 
-OLDER, NEWER = "older", "newer"
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row stands in the ledger."""
+
+    at: datetime
+    pk: int
+
+    @classmethod
+    def of(cls, row: Any) -> Self:
+        return cls(row.created_at, row.pk)
+
+    @property
+    def older(self) -> Q:
+        # Written so that the index of the first condition is used; alone, the second would read the whole table.
+        return Q(created_at__lte=self.at) & (Q(created_at__lt=self.at) | Q(pk__lt=self.pk))
+
+    @property
+    def newer(self) -> Q:
+        return Q(created_at__gte=self.at) & (Q(created_at__gt=self.at) | Q(pk__gt=self.pk))
+
+    def __str__(self) -> str:
+        return f"{(self.at - EPOCH) // MICROSECOND}-{self.pk}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """None for what `str` did not write."""
+        parts = text.split("-")
+        if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 18 for part in parts):
+            return None
+        return cls(EPOCH + int(parts[0]) * MICROSECOND, int(parts[1]))
 
 
 class KeysetChangeList(ChangeList):
-    """A page is named by the row it begins beside (`p=older-4711`), so the last costs as much as the first."""
+    """A page is named by the row that it begins beside (`p=older-…`), so the last costs as much as the first."""
 
     newer_url = ""
     older_url = ""
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> Any:
-        return ["-pk"]
+        return ["-created_at", "-pk"]
 
     def get_results(self, request: HttpRequest) -> None:
-        direction, pk = _cursor(request.GET.get(PAGE_VAR, ""))
-        rows, more = self._page(direction, pk)
-        has_newer = more if direction == NEWER else pk is not None
-        has_older = direction == NEWER or more
-        if rows and has_newer:
-            self.newer_url = self.get_query_string({PAGE_VAR: f"{NEWER}-{rows[0].pk}"})
-        if rows and has_older:
-            self.older_url = self.get_query_string({PAGE_VAR: f"{OLDER}-{rows[-1].pk}"})
+        direction, _, text = request.GET.get(PAGE_VAR, "").partition("-")
+        place = Place.parse(text)
+        backwards = place is not None and direction == "newer"
+        rows, more = self._page(place, backwards=backwards)
+        if rows and (more if backwards else place):
+            self.newer_url = self.get_query_string({PAGE_VAR: f"newer-{Place.of(rows[0])}"})
+        if rows and (backwards or more):
+            self.older_url = self.get_query_string({PAGE_VAR: f"older-{Place.of(rows[-1])}"})
+        self._show(rows)
+
+    def _page(self, place: Place | None, *, backwards: bool) -> tuple[list[Any], bool]:
+        """The rows of a page, newest first, and whether there are more beyond it."""
+        queryset = self.queryset
+        if place:
+            queryset = queryset.filter(place.newer if backwards else place.older)
+        if backwards:
+            queryset = queryset.reverse()
+        rows = list(queryset[: self.list_per_page + 1])
+        more = len(rows) > self.list_per_page
+        rows = rows[: self.list_per_page]
+        return (rows[::-1] if backwards else rows), more
+
+    def _show(self, rows: list[Any]) -> None:
+        """What Django's own `get_results` leaves behind, as far as a list without totals has it."""
         self.result_list = rows
         self.result_count = len(rows)
         self.full_result_count = None
@@ -37,22 +88,4 @@ class KeysetChangeList(ChangeList):
         self.show_admin_actions = False
         self.can_show_all = False
         self.multi_page = bool(self.newer_url or self.older_url)
-        # Unfold's mark of a list that was not counted.
-        self.paginator = InfinitePaginator(self.queryset, self.list_per_page)
-
-    def _page(self, direction: str, pk: int | None) -> tuple[list[Any], bool]:
-        """The rows of a page, newest first, and whether there are more beyond it."""
-        queryset = self.queryset
-        if pk is not None:
-            queryset = queryset.filter(pk__gt=pk).order_by("pk") if direction == NEWER else queryset.filter(pk__lt=pk)
-        rows = list(queryset[: self.list_per_page + 1])
-        more = len(rows) > self.list_per_page
-        rows = rows[: self.list_per_page]
-        return (rows[::-1] if direction == NEWER else rows), more
-
-
-def _cursor(text: str) -> tuple[str, int | None]:
-    direction, _, number = text.partition("-")
-    if direction in {OLDER, NEWER} and number.isascii() and number.isdigit() and len(number) < 19:
-        return direction, int(number)
-    return OLDER, None
+        self.paginator = InfinitePaginator(self.queryset, self.list_per_page)  # Unfold's mark of an uncounted list

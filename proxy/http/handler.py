@@ -1,4 +1,4 @@
-"""An ASGI handler for the hot routes: reads the body, runs the view, watches for the caller's hang-up.
+"""An ASGI handler for the hot routes: runs the view, watches for the caller's hang-up.
 
 Django's own handler costs 0.6 ms and an OS thread per request in thread hops for signals and middleware that these
 routes do not use. This one sends no `request_started` or `request_finished`: what uses SQL goes through
@@ -6,42 +6,21 @@ routes do not use. This one sends no `request_started` or `request_finished`: wh
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, MutableMapping
 from io import BytesIO
 from typing import Any
 
-from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from accounts.errors import BodyTooLarge, GatewayError, InvalidRequest, error_response
+from proxy.http.asgi import Receive, Scope, Send
 from proxy.http.stream import EventStream
-
-Message = MutableMapping[str, Any]
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-# A refused body is read on up to this many times the limit: a client that is still sending would not see the answer.
-DRAINED_BODIES = 4
-
-
-class Disconnected(Exception):
-    """The caller hung up before its request was here."""
 
 
 class LeanHandler:
     """Serves one matched route. A hang-up cancels the view, and so the call to the provider."""
 
-    async def __call__(self, match: ResolverMatch, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            body = await _read_body(scope, receive)
-        except Disconnected:
-            return
-        except GatewayError as refusal:
-            await _send_response(error_response(refusal, scope["gateway.request_id"]), send)
-            return
+    async def __call__(self, match: ResolverMatch, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         task = asyncio.current_task()
         watcher = asyncio.create_task(_cancel_at_hang_up(receive, task))
         try:
@@ -56,6 +35,7 @@ class LeanHandler:
 
     async def _answer(self, match: ResolverMatch, scope: Scope, body: bytes, send: Send) -> None:
         request = ASGIRequest(dict(scope), BytesIO(body))
+        request.META["CONTENT_LENGTH"] = str(len(body))  # a chunked body has none, and REST framework goes by it
         request.resolver_match = match
         request.META["CONTENT_LENGTH"] = str(len(body))  # also of a body sent in chunks
         response = await match.func(request, *match.args, **match.kwargs)
@@ -63,39 +43,7 @@ class LeanHandler:
         if isinstance(response, EventStream):
             await _send_stream(response, send)
         else:
-            await _send_response(response, send)
-
-
-async def _read_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body; raises BodyTooLarge (413), InvalidRequest (408: too slow), Disconnected."""
-    limit = settings.GATEWAY_MAX_BODY_BYTES
-    try:
-        async with asyncio.timeout(settings.GATEWAY_BODY_TIMEOUT_S):
-            return await _read_up_to(limit, receive)
-    except TimeoutError as error:
-        raise InvalidRequest(
-            f"The body did not arrive within {settings.GATEWAY_BODY_TIMEOUT_S} seconds. Send it again.",
-            code="request_timeout",
-        ) from error
-
-
-async def _read_up_to(limit: int, receive: Receive) -> bytes:
-    body = bytearray()
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Disconnected
-        chunk = message.get("body", b"")
-        size += len(chunk)
-        if size <= limit:
-            body += chunk
-        more = message.get("more_body", False) and size <= limit * DRAINED_BODIES
-    if size > limit:
-        raise BodyTooLarge(
-            f"The body is larger than {limit // 2**20} MB. Send less, or ask the operator for a higher limit."
-        )
-    return bytes(body)
+            await send_response(response, send)
 
 
 async def _cancel_at_hang_up(receive: Receive, task: "asyncio.Task[Any] | None") -> None:
@@ -106,7 +54,8 @@ async def _cancel_at_hang_up(receive: Receive, task: "asyncio.Task[Any] | None")
         task.cancel()
 
 
-async def _send_response(response: HttpResponseBase, send: Send) -> None:
+async def send_response(response: HttpResponseBase, send: Send) -> None:
+    """Send an answer that is all here."""
     body = b"".join(response) if not response.streaming else b""
     response.headers["Content-Length"] = str(len(body))
     await send({"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)})

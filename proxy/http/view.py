@@ -1,11 +1,12 @@
 """REST framework's APIView, awaited."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from rest_framework.views import APIView
 
+from accounts.errors import MethodNotAllowed
 from accounts.networks import client_ip
 
 
@@ -20,6 +21,7 @@ class AsyncAPIView(APIView):
     permission_classes = ()
     throttle_classes = ()
     http_method_names = ["get", "head", "post"]
+    view_is_async = True  # Django would look at the handlers, which decorators (drf-spectacular's) may have wrapped
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         self.args, self.kwargs = args, kwargs
@@ -31,8 +33,15 @@ class AsyncAPIView(APIView):
         try:
             response: HttpResponseBase = await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - as REST framework does: the exception handler decides
-            response = _with_gateway_headers(self.handle_exception(error))
+            response = with_gateway_headers(self.handle_exception(error))
         return response
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> NoReturn:
+        allowed = ", ".join(self.allowed_methods)
+        raise MethodNotAllowed(
+            f"{request.method} is not allowed here, but {allowed}. See /api/docs for the methods of this route.",
+            headers={"Allow": allowed},
+        )
 
     @property
     def request_id(self) -> str:
@@ -46,7 +55,7 @@ class AsyncAPIView(APIView):
         return client_ip(meta.get("REMOTE_ADDR", ""), meta.get("HTTP_X_FORWARDED_FOR"))
 
 
-def _with_gateway_headers(refusal: HttpResponseBase) -> HttpResponseBase:
+def with_gateway_headers(refusal: HttpResponseBase) -> HttpResponseBase:
     """What every answer says, also of a request that was refused before it was admitted."""
     refusal.headers.setdefault("x-gateway-attempts", "0")
     refusal.headers.setdefault("x-gateway-cache", "bypass")
