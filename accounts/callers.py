@@ -58,7 +58,7 @@ class Caller:
             username=user.username,
             password_digest=password_digest(user),
             rate_limits=tuple(_rate_limits(user, user.tenant)),
-            budgets=(_tenant_budget(user.tenant), _user_budget(user)),
+            budgets=(tenant_budget(user.tenant), user_budget(user)),
         )
 
     @classmethod
@@ -75,7 +75,7 @@ class Caller:
             allowed_models=frozenset(row.allowed_models),
             allowed_networks=tuple(row.allowed_networks),
             rate_limits=(*user.rate_limits, *_limit("key", row.pk, row.requests_per_minute)),
-            budgets=(*user.budgets, _key_budget(row)),
+            budgets=(*user.budgets, key_budget(row)),
         )
 
     @classmethod
@@ -112,14 +112,14 @@ def _limit(scope: Scope, subject: object, limit: int | None) -> Iterator[RateLim
         yield RateLimit(scope, str(subject), limit)
 
 
-def _tenant_budget(tenant: Tenant) -> Budget:
+def tenant_budget(tenant: Tenant) -> Budget:
     mode: Mode = "soft" if tenant.budget_mode == BudgetMode.SOFT else "hard"
     return Budget("tenant", str(tenant.pk), tenant.monthly_token_budget, mode, TopUp.objects.by_month(tenant=tenant))
 
 
-def _user_budget(user: User) -> Budget:
+def user_budget(user: User) -> Budget:
     return Budget("user", str(user.pk), user.monthly_token_budget, "hard", TopUp.objects.by_month(user=user))
 
 
-def _key_budget(row: APIKey) -> Budget:
+def key_budget(row: APIKey) -> Budget:
     return Budget("key", str(row.pk), row.monthly_token_budget, "hard", TopUp.objects.by_month(api_key=row))

@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
     "drf_spectacular",
@@ -316,6 +317,7 @@ UNFOLD = {
                     _page("Tenants", "apartment", "accounts_tenant_changelist"),
                     _page("Users", "group", "accounts_user_changelist"),
                     _page("API keys", "key", "accounts_apikey_changelist"),
+                    _page("Top-ups", "add_card", "accounts_topup_changelist"),
                 ],
             },
             {

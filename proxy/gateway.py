@@ -106,7 +106,8 @@ class Gateway:
             except StaleConfiguration as stale:
                 await self.reload(stale.current)
             except REFUSALS:
-                if not await self._refresh_if_stale():
+                reloaded = await self._refresh_if_stale()
+                if not reloaded and self.catalogue is known:  # another request may have reloaded it meanwhile
                     raise
             else:
                 return call
