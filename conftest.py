@@ -17,6 +17,7 @@ import uvloop
 from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command
+from django.test.utils import setup_databases, teardown_databases
 from granian.constants import Interfaces
 from granian.server.embed import Server
 from pytest_django import DjangoDbBlocker
@@ -45,10 +46,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
-    """Take out the starter catalogue that `migrate` puts in: each test makes what it needs."""
+def django_db_setup(
+    django_test_environment: None,
+    django_db_modify_db_settings: None,
+    django_db_keepdb: bool,
+    django_db_createdb: bool,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[None]:
+    """A test database, without the starter catalogue that `migrate` puts in: each test makes what it needs.
+
+    pytest-django's own makes none where no test asks for `db`, and whoever unblocks the database then, as fixtures of a
+    module's scope do, would write into the real one.
+    """
     with django_db_blocker.unblock():
+        keepdb = django_db_keepdb and not django_db_createdb
+        databases = setup_databases(verbosity=0, interactive=False, keepdb=keepdb)
         call_command("flush", interactive=False, verbosity=0)
+    yield
+    if not django_db_keepdb:
+        with django_db_blocker.unblock():
+            teardown_databases(databases, verbosity=0)
 
 
 @dataclass

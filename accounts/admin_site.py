@@ -7,6 +7,7 @@ Operators (superusers) see everything, tenant administrators their own tenant, e
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AnonymousUser, Group
 from django.core.paginator import Paginator
@@ -14,6 +15,8 @@ from django.db.models.base import ModelBase
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.http import urlencode
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from accounts.attempts import limit_address, limit_username, remember_address
@@ -74,6 +77,10 @@ class GatewayAdminSite(AdminSite):
         return may_enter(request.user)
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        if REDIRECT_FIELD_NAME not in request.GET:
+            # Unfold's form sends nothing but its own address to say where to go next.
+            onward = {"app_path": f"{request.path}?{urlencode({REDIRECT_FIELD_NAME: reverse('admin:index')})}"}
+            extra_context = {**(extra_context or {}), **onward}
         if request.method != "POST":
             return super().login(request, extra_context)
         username = request.POST.get("username", "")

@@ -63,7 +63,7 @@ class APIKeyForm(ModelForm):
 
     class Meta:
         model = APIKey
-        fields = "__all__"
+        fields: tuple[str, ...] = ()  # the admin adds those that it shows
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -45,7 +45,8 @@ class TenantAdmin(Switches, TenantScopedAdmin):
     actions = ("switch_off", "switch_on")
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).annotate(active_users=Count("users", filter=Q(users__is_active=True)))
+        active_users = Count("users", filter=Q(users__is_active=True))
+        return super().get_queryset(request).annotate(active_users=active_users).order_by("name")
 
     @admin.display(description=_("this month"))
     def this_month(self, tenant: Tenant) -> SafeString | str:

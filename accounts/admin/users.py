@@ -109,7 +109,7 @@ class UserAdmin(Switches, TenantScopedAdmin, DjangoUserAdmin):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         keys = Count("api_keys", filter=Q(api_keys__revoked_at=None))
-        return super().get_queryset(request).annotate(keys=keys)
+        return super().get_queryset(request).annotate(keys=keys).order_by("username")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fields = super().get_readonly_fields(request, obj)

@@ -27,7 +27,7 @@ LAST_POSITION = 9999
 class ChainLinkForm(ModelForm):
     class Meta:
         model = ChainLink
-        fields = "__all__"
+        fields: tuple[str, ...] = ()  # the admin adds those that it shows
         # Short enough for the head of a column; the help texts say the rest.
         labels = {
             "connect_timeout_s": _("Connect (s)"),

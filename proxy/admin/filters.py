@@ -28,8 +28,7 @@ class TenantFilter(DropdownFilter):
         return [(str(pk), name) for pk, name in Tenant.objects.values_list("pk", "name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value() or ""
-        return queryset.filter(tenant_id=value) if value in dict(self.lookup_choices) else queryset
+        return _chosen(self, queryset, "tenant_id")
 
 
 class NameFilter(DropdownFilter):
@@ -42,7 +41,7 @@ class NameFilter(DropdownFilter):
         raise NotImplementedError
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(**{str(self.parameter_name): self.value()}) if self.value() else queryset
+        return _chosen(self, queryset, str(self.parameter_name))
 
 
 class ChainFilter(NameFilter):
@@ -78,6 +77,13 @@ class DayRangeFilter(RangeDateFilter):
             return parse_date(str(self.used_parameters.get(f"{self.field_path}_{end}", "")))
         except ValueError:  # no such day
             return None
+
+
+def _chosen(spec: DropdownFilter, queryset: QuerySet[Any], column: str) -> QuerySet[Any]:
+    """What the address asks for, if the filter offers it; nothing if it does not."""
+    if not spec.value():
+        return queryset
+    return queryset.filter(**{column: spec.value()}) if spec.value() in dict(spec.lookup_choices) else queryset.none()
 
 
 def _midnight(day: date) -> datetime:

@@ -58,7 +58,7 @@ class KeysetChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         direction, _, text = request.GET.get(PAGE_VAR, "").partition("-")
-        place = Place.parse(text)
+        place = Place.parse(text) if direction in {"older", "newer"} else None
         backwards = place is not None and direction == "newer"
         rows, more = self._page(place, backwards=backwards)
         if rows and (more if backwards else place):

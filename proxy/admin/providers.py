@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import URLField
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -35,7 +36,7 @@ class ProviderForm(ModelForm):
 
     class Meta:
         model = Provider
-        fields = "__all__"
+        fields: tuple[str, ...] = ()  # the admin adds those that it shows
 
     def clean(self) -> dict[str, Any] | None:
         data = super().clean() or self.cleaned_data
@@ -51,6 +52,7 @@ class ProviderForm(ModelForm):
 @admin.register(Provider)
 class ProviderAdmin(Switches, TenantScopedAdmin):
     form = ProviderForm
+    formfield_overrides = {URLField: {"assume_scheme": "https"}}
     list_display = ("name", "state", "kind", "spoken", "credential", "problem")
     list_filter = (("wire", ChoicesDropdownFilter), ("is_active", BooleanRadioFilter))
     search_fields = ("name", "kind")

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -123,7 +124,7 @@ class UsageAdmin(ReadOnly):
         """Any request by its x-request-id."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        request_id = request.GET.get("request_id", "").strip()
+        request_id = request.GET.get("request_id", "").strip().replace("\0", "")
         usage = self.get_queryset(request).filter(request_id=request_id).first() if request_id else None
         letter = None
         if request_id and not usage and is_operator(request.user):
@@ -134,7 +135,10 @@ class UsageAdmin(ReadOnly):
         """What the list shows, with its filters and search, on all of its pages."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        return csv_response(self.get_changelist_instance(request).queryset)
+        try:
+            return csv_response(self.get_changelist_instance(request).queryset)
+        except IncorrectLookupParameters as error:
+            raise Http404 from error
 
     def _explained(self, request: HttpRequest, usage: Usage | None, **context: Any) -> HttpResponse:
         context |= page_context(self, request, _("Explain request"))
