@@ -277,10 +277,16 @@ POSTHOG_HOST = env.text("POSTHOG_HOST", "https://us.i.posthog.com")
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "LLM Gateway Proxy",
-    "DESCRIPTION": "An OpenAI-compatible gateway in front of many LLM providers, with automatic fallback.",
+    "DESCRIPTION": "An OpenAI-compatible gateway in front of many LLM providers, with automatic fallback. Point any "
+    "OpenAI client at `/v1`. To try a route on this page, press *Authorize*, paste an API key, open the route and "
+    "press *Try it out*.",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SORT_OPERATIONS": False,  # the order of urls.py
+    "SORT_OPERATION_PARAMETERS": False,
+    "POSTPROCESSING_HOOKS": ["proxy.schema.document.complete"],
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "displayRequestDuration": True, "defaultModelsExpandDepth": 0},
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

@@ -2,14 +2,18 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+docs = SpectacularSwaggerSplitView.as_view(
+    url_name="schema", template_name="proxy/docs.html", template_name_js="proxy/docs.js"
+)
 
 urlpatterns = [
     path("", include("proxy.urls")),
     path("auth/", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs", docs, name="docs"),
 ]
 
 handler404 = "accounts.views.errors.not_found"

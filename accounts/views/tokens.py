@@ -19,7 +19,7 @@ from accounts.serializers import (
     TokenVerifySerializer,
 )
 
-ERRORS = dict.fromkeys((400, 401, 405, 406, 413, 415, 429, 503), ErrorEnvelopeSerializer)
+ERRORS = dict.fromkeys((400, 401, 405, 406, 408, 413, 415, 429, 503), ErrorEnvelopeSerializer)
 
 
 class AuthView(TokenViewBase):
@@ -44,7 +44,7 @@ class AuthView(TokenViewBase):
 @extend_schema_view(
     post=extend_schema(
         tags=["auth"],
-        operation_id="auth_token",
+        operation_id="create_token",
         summary="Log in",
         description="Username and password of a tenant's user in, an access and a refresh token out.",
         auth=[],
@@ -60,7 +60,7 @@ class Token(AuthView):
 @extend_schema_view(
     post=extend_schema(
         tags=["auth"],
-        operation_id="auth_token_refresh",
+        operation_id="refresh_token",
         summary="Exchange a refresh token for a new pair",
         description="A refresh token works once: keep the new one.",
         auth=[],
@@ -75,7 +75,7 @@ class TokenRefresh(AuthView):
 @extend_schema_view(
     post=extend_schema(
         tags=["auth"],
-        operation_id="auth_token_verify",
+        operation_id="verify_token",
         summary="Check a token",
         description="200 for an access or refresh token that the gateway accepts, 401 for any other.",
         auth=[],
@@ -90,7 +90,7 @@ class TokenVerify(AuthView):
 @extend_schema_view(
     post=extend_schema(
         tags=["auth"],
-        operation_id="auth_logout",
+        operation_id="log_out",
         summary="Log out",
         description="The refresh token is dead from now on. Access tokens run out by themselves, within minutes.",
         auth=[],

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
+from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
 from proxy.cache import name_of
@@ -15,8 +16,10 @@ from proxy.http.stream import EventStream
 from proxy.http.view import AsyncAPIView
 from proxy.metering import measure
 from proxy.options import Options
+from proxy.schema import create_chat_completion, create_fallback_completion
 
 
+@extend_schema_view(post=create_chat_completion)
 class ChatCompletions(AsyncAPIView):
     """Answer a chat with a model, or with the first model of a chain that can."""
 
@@ -68,6 +71,7 @@ class ChatCompletions(AsyncAPIView):
         return EventStream(gateway, call, stream, usage_chunk=chat.wants_usage_chunk)
 
 
+@extend_schema_view(post=create_fallback_completion)
 class FallbackCompletion(ChatCompletions):
     """The same with an explicit list of models and chains, tried in order."""
 

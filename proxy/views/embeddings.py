@@ -1,6 +1,7 @@
 """`POST /v1/embeddings`, through a chain like a chat."""
 
 from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
 from proxy.call import Call
@@ -10,8 +11,10 @@ from proxy.gateway import running
 from proxy.http.view import AsyncAPIView
 from proxy.metering import measure
 from proxy.options import Options
+from proxy.schema import create_embedding
 
 
+@extend_schema_view(post=create_embedding)
 class Embeddings(AsyncAPIView):
     """Embed texts with a model, or with the first model of a chain that can."""
 

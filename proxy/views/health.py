@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from django.http import HttpResponse
 from django.template.loader import render_to_string
+from drf_spectacular.utils import extend_schema_view
 from redis.exceptions import RedisError
 from rest_framework.request import Request
 
@@ -13,8 +14,10 @@ from accounts.models import ConfigurationVersion
 from accounts.sql import run_sql
 from proxy.gateway import Gateway, running
 from proxy.http.view import AsyncAPIView
+from proxy.schema import get_health, get_landing, get_readiness
 
 
+@extend_schema_view(get=get_health)
 class Health(AsyncAPIView):
     """The process lives. Says nothing about what it depends on: see `/health/ready`."""
 
@@ -22,6 +25,7 @@ class Health(AsyncAPIView):
         return _json({"status": "ok", "service": "llm-gateway-proxy"})
 
 
+@extend_schema_view(get=get_landing)
 class Landing(Health):
     """The front page for browsers; liveness for everything else."""
 
@@ -33,6 +37,7 @@ class Landing(Health):
         return await super().get(request)
 
 
+@extend_schema_view(get=get_readiness)
 class Ready(AsyncAPIView):
     """Whether the database, Redis and the catalogue are there: 200 or 503."""
 

@@ -4,13 +4,16 @@ from typing import Any
 
 import orjson
 from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
 from proxy.catalogue import Route
 from proxy.gateway import running
 from proxy.http.view import AsyncAPIView
+from proxy.schema import list_models, retrieve_model
 
 
+@extend_schema_view(get=list_models)
 class ModelList(AsyncAPIView):
     """Chains first, the default chain first of all, then models; in OpenAI's shape."""
 
@@ -20,6 +23,7 @@ class ModelList(AsyncAPIView):
         return _json({"object": "list", "data": data})
 
 
+@extend_schema_view(get=retrieve_model)
 class ModelDetail(AsyncAPIView):
     """One chain or model."""
 

@@ -1,0 +1,62 @@
+"""Headers of calls: what a caller may ask of the gateway itself, and what the gateway says about its answer."""
+
+from typing import Any
+
+from drf_spectacular.utils import OpenApiParameter
+
+from proxy.models.chain import StreamGuard
+from proxy.options import LONGEST_TAG, MOST_TAGS
+
+
+def asked(name: str, schema: dict[str, Any], description: str) -> OpenApiParameter:
+    """A header of requests."""
+    return OpenApiParameter(name, schema, OpenApiParameter.HEADER, description=description)
+
+
+def answered(
+    name: str, schema: dict[str, Any], description: str, *, on: list[int | str] | None = None, always: bool = False
+) -> OpenApiParameter:
+    """A header of answers: of those with the statuses `on`, or of all."""
+    return OpenApiParameter(
+        name,
+        schema,
+        OpenApiParameter.HEADER,
+        required=always,
+        description=description,
+        response=on or True,
+    )
+
+
+TAGS = asked(
+    "x-gateway-tags",
+    {"type": "string", "examples": ["checkout,beta"]},
+    f"Up to {MOST_TAGS} words of up to {LONGEST_TAG} characters, between commas, to find this call by in the usage.",
+)
+TIMEOUT = asked(
+    "x-gateway-timeout-s",
+    {"type": "number", "exclusiveMinimum": 0},
+    "Seconds until the first content, over all attempts. The chain's own limit holds where that is shorter.",
+)
+STREAM_GUARD = asked(
+    "x-gateway-stream-guard",
+    {"type": "string", "enum": list(StreamGuard.values)},
+    "`buffered` holds a streamed answer back until it is whole, so that even a break in the middle falls back unseen.",
+)
+OPTIONS = [TAGS, TIMEOUT]
+
+ANSWERS = [
+    answered("x-gateway-model", {"type": "string"}, "The model that answered.", on=[200], always=True),
+    answered("x-gateway-provider", {"type": "string"}, "Its provider.", on=[200], always=True),
+    answered("x-gateway-attempts", {"type": "integer"}, "How many calls to providers it took."),
+    answered(
+        "x-gateway-cache", {"type": "string", "enum": ["hit", "miss", "bypass"]}, "What the response cache had to do."
+    ),
+    answered(
+        "x-gateway-cost-usd",
+        {"type": "string", "pattern": r"^\d+\.\d{6}$"},
+        "What the answer cost, in US dollars; 0 where the price is not known. Not on streams.",
+        on=[200],
+    ),
+    answered("x-gateway-overhead-ms", {"type": "number"}, "What the gateway added to the providers' time."),
+    answered("x-should-retry", {"type": "string", "const": "false"}, "There when another try will not help.", on=[503]),
+]
