@@ -1,6 +1,7 @@
 """Monthly token budgets: reserved before, exact after."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -150,8 +151,12 @@ def test_what_is_left_is_in_the_headers(gateway: LiveGateway, cast: Cast):
 def test_exactly_as_many_as_fit_are_admitted_at_once(
     gateway: LiveGateway, cast: Cast, provider: FakeProvider, recorded: Recorded
 ):
-    body = {"model": "fake/one", "messages": MESSAGES, "max_tokens": 1000}
-    size = len(httpx.Request("POST", "http://x", json=body).content) + 1000
+    seeds = itertools.count(100)  # each body is another, so that none is answered from the cache
+
+    def body() -> dict[str, object]:
+        return {"model": "fake/one", "messages": MESSAGES, "max_tokens": 1000, "seed": next(seeds)}
+
+    size = len(httpx.Request("POST", "http://x", json=body()).content) + 1000
     set_budget(cast.acme, 7 * size)
     usage = {"prompt_tokens": size - 1000, "completion_tokens": 1000, "total_tokens": size}
     provider.on("one", text("Hello", usage=usage))
@@ -159,16 +164,12 @@ def test_exactly_as_many_as_fit_are_admitted_at_once(
     async def ask_all() -> list[int]:
         async with httpx.AsyncClient(timeout=60, headers=cast.alice.headers) as client:
             url = f"{gateway.url}/v1/chat/completions"
-            return [
-                answer.status_code for answer in await asyncio.gather(*(client.post(url, json=body) for _ in range(60)))
-            ]
+            answers = await asyncio.gather(*(client.post(url, json=body()) for _ in range(60)))
+            return [answer.status_code for answer in answers]
 
     statuses = asyncio.run(ask_all())
-    while statuses.count(200) < 7:  # refused only because of what others had reserved: some room came back
-        again = asyncio.run(ask_all())
-        statuses += again
-        assert 200 in again
     assert statuses.count(200) == 7
+    assert asyncio.run(ask_all()).count(200) == 0
     rows = recorded(7)
     spent = budget(gateway, cast.alice.headers, "tenant")["spent"]
     assert spent == sum(row.total_tokens for row in rows) == 7 * size
