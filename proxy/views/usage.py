@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema_view
 from redis.exceptions import RedisError
 from rest_framework.request import Request
 
@@ -17,8 +18,10 @@ from accounts.models import MonthlyTally
 from accounts.sql import run_sql
 from proxy.gateway import running
 from proxy.http.view import AsyncAPIView
+from proxy.schema import retrieve_usage
 
 
+@extend_schema_view(get=retrieve_usage)
 class CurrentUsage(AsyncAPIView):
     """The caller's own month: requests and tokens recorded so far, and every budget that applies, live."""
 
