@@ -106,6 +106,10 @@ class Catalogue:
         models = sorted((model for model in self.models.values() if model.links), key=lambda model: model.name)
         return [route for route in (*chains, *models) if route.is_visible_to(caller) and caller.may_use(route.name)]
 
+    def targets(self) -> list[Target]:
+        """Every model that can be asked."""
+        return [link.target for model in self.models.values() for link in model.links]
+
     def find(self, name: str, caller: Caller) -> Route:
         """One chain or model; raises ModelNotFound, ModelNotAllowed."""
         route = self.chains.get(name) or self.models.get(name) or self._by_upstream_name(name, caller)

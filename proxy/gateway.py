@@ -59,6 +59,7 @@ class Gateway:
         self.catalogue: Catalogue | None = None
         self._reloading = asyncio.Lock()
         self._background: list[asyncio.Task[None]] = []
+        self._preparing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load the catalogue if the database answers; if not, requests get 503 until it does."""
@@ -169,6 +170,7 @@ class Gateway:
             if self.catalogue is None or self.catalogue.version < at_least:
                 self.catalogue = await run_sql(catalogue.load)
                 self.credentials.forget()
+                self._preparing = asyncio.create_task(self.upstreams.prepare(self.catalogue.targets()))
 
     async def _refresh_if_stale(self) -> bool:
         """Reload if a newer version was published; False if there is none, or Redis cannot say."""
