@@ -73,8 +73,9 @@ class Gateway:
 
     async def stop(self) -> None:
         """Settle what is under way, then give everything back."""
-        for task in self._background:
-            task.cancel()
+        for task in (*self._background, self._preparing):
+            if task:
+                task.cancel()
         await self.settlements.close(SETTLE_PATIENCE_S)
         await self.upstreams.close()
         try:
