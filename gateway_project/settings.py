@@ -293,14 +293,9 @@ SPECTACULAR_SETTINGS = {
 }
 
 
-def _page(title: str, icon: str, route: str, *, operators_only: bool = False, badge: str = "") -> dict[str, Any]:
-    """A link of the admin's side bar, to a list unless the route says otherwise."""
-    page = {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{route}")}
-    if operators_only:
-        page["permission"] = "accounts.admin_site.operators_only"
-    if badge:
-        page |= {"badge": badge, "badge_variant": "danger"}
-    return page
+def _page(title: str, icon: str, route: str, **options: str) -> dict[str, Any]:
+    """A link of the admin's side bar. Options are functions by their dotted names: permission, active, badge."""
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{route}"), "badge_variant": "danger", **options}
 
 
 UNFOLD = {
@@ -313,7 +308,12 @@ UNFOLD = {
             {
                 "items": [
                     _page("Overview", "home", "index"),
-                    _page("Explain request", "manage_search", "proxy_usage_explain"),
+                    _page(
+                        "Explain request",
+                        "manage_search",
+                        "proxy_usage_explain",
+                        active="proxy.admin.usage.is_explaining",
+                    ),
                 ]
             },
             {
@@ -331,12 +331,14 @@ UNFOLD = {
                 "separator": True,
                 "items": [
                     _page("Chains", "link", "proxy_modelchain_changelist"),
-                    _page("Models", "neurology", "proxy_model_changelist", operators_only=True),
+                    _page(
+                        "Models", "neurology", "proxy_model_changelist", permission="accounts.admin_site.operators_only"
+                    ),
                     _page(
                         "Providers",
                         "cloud",
                         "proxy_provider_changelist",
-                        operators_only=True,
+                        permission="accounts.admin_site.operators_only",
                         badge="proxy.admin.providers.flagged_count",
                     ),
                 ],
@@ -345,12 +347,17 @@ UNFOLD = {
                 "title": "What was called",
                 "separator": True,
                 "items": [
-                    _page("Usage", "receipt_long", "proxy_usage_changelist"),
+                    _page(
+                        "Usage",
+                        "receipt_long",
+                        "proxy_usage_changelist",
+                        active="proxy.admin.usage.is_in_ledger",
+                    ),
                     _page(
                         "Dead letters",
                         "mark_email_unread",
                         "proxy_deadletter_changelist",
-                        operators_only=True,
+                        permission="accounts.admin_site.operators_only",
                         badge="proxy.admin.usage.waiting_letters",
                     ),
                 ],

@@ -116,7 +116,7 @@ class UserAdmin(Switches, TenantScopedAdmin, DjangoUserAdmin):
         return (*fields, *OWN_RIGHTS) if obj is not None and obj.pk == request.user.pk else fields
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        if obj is not None and obj.pk == request.user.pk:
+        if str(getattr(obj, "pk", obj)) == str(request.user.pk):
             return False
         return super().has_delete_permission(request, obj)
 

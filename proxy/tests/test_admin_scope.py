@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.db.models import Model as Row
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from accounts.models import APIKey, Tenant, User
@@ -65,6 +65,17 @@ def test_no_page_of_a_foreign_row_opens(administrator, foreign, model, name, met
     response = getattr(administrator, method)(url, {"confirmed": "yes", "post": "yes", "hours": "0", "prompt": "hi"})
     assert is_refused(response)
     assert type(foreign[model]).objects.filter(pk=foreign[model].pk).exists()
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("verb", ["view", "change", "delete"])
+def test_no_permission_covers_a_foreign_row(cast: Cast, foreign, model, verb):
+    """What Django asks where it meets a row by another way than its page, and Unfold with a key from the address."""
+    request = RequestFactory().get("/")
+    request.user = cast.bob.user
+    may = getattr(admin.site.get_model_admin(model), f"has_{verb}_permission")
+    for row in (foreign[model], str(foreign[model].pk), "no key at all"):
+        assert not may(request, row)
 
 
 @pytest.mark.parametrize("name", ["change", "delete", "history"])

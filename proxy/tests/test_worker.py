@@ -9,23 +9,17 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import connection
 
 from conftest import wait_until
 from proxy.models import Usage
 from proxy.tasks import drain_usage
 from proxy.tests.fake_posthog import FakePostHog
+from proxy.tests.processes import url_of_the_test_database
 from proxy.tests.usage_events import append, event
 from proxy.usage.drain import lag
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 Start = Callable[..., "subprocess.Popen[bytes]"]
-
-
-def url_of_the_test_database() -> str:
-    """The URL of the test database, for another process."""
-    url, _, options = settings.DATABASE_URL.partition("?")
-    return f"{url.rpartition('/')[0]}/{connection.settings_dict['NAME']}?{options}".rstrip("?")
 
 
 @pytest.fixture
