@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.http import HttpResponse
 from django.template.loader import render_to_string
 from drf_spectacular.utils import extend_schema_view
@@ -31,9 +32,9 @@ class Landing(Health):
 
     async def get(self, request: Request) -> HttpResponse:
         if "text/html" in request.headers.get("accept", ""):
-            return HttpResponse(
-                render_to_string("proxy/landing.html", {"base_url": f"http://{request.headers.get('host', '')}/v1"})
-            )
+            scheme = "https" if settings.GATEWAY_HTTPS else "http"
+            base_url = f"{scheme}://{request.headers.get('host', '')}/v1"
+            return HttpResponse(render_to_string("proxy/landing.html", {"base_url": base_url}))
         return await super().get(request)
 
 
