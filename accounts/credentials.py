@@ -43,9 +43,10 @@ class Credentials:
         """
         authorization = headers.get("authorization", "")
         credential = headers.get("x-api-key") or _bearer(authorization)
-        if not credential and settings.GATEWAY_ANONYMOUS and not authorization:
+        shows_nothing = not authorization and "x-api-key" not in headers
+        if shows_nothing and settings.GATEWAY_ANONYMOUS:
             return Caller.anonymous(ip)
-        if not credential:  # also for a scheme that is not ours: a wrong credential is never anonymous
+        if not credential:  # also where one was meant: an empty header, another scheme
             raise InvalidCredential(NO_CREDENTIAL)
         if credential.startswith(KEY_PREFIX) or headers.get("x-api-key"):
             return await self._key(credential, ip)

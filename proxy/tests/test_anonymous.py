@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from conftest import Catalogue, LiveGateway
+from conftest import Cast, Catalogue, LiveGateway
 from proxy.tests.fake_provider import FakeProvider, text
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
@@ -59,6 +59,10 @@ def test_each_address_has_its_own(gateway: LiveGateway, settings):
 def test_they_can_be_switched_off(gateway: LiveGateway, settings):
     settings.GATEWAY_ANONYMOUS = False
     assert ask(gateway).status_code == 401
+
+
+def test_a_key_in_a_cookie_is_no_credential(gateway: LiveGateway, cast: Cast):
+    assert ask(gateway, "private", Cookie=f"api_key={cast.alice.key}").status_code == 401
 
 
 @pytest.mark.parametrize("authorization", ["Bearer gw_live_wrong", "Basic YTpi", "Bearer", "gw_live_x"])
