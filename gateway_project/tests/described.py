@@ -35,8 +35,7 @@ class Document:
         status = str(response.status_code)
         described = responses.get(status) or responses[f"{status[0]}XX"]
         media_type = response.headers["content-type"].partition(";")[0]
-        for value in bodies(response):
-            self.check_value(value, described["content"][media_type]["schema"])
+        self.check_body(response.text, media_type, described["content"][media_type]["schema"])
         for name, reference in described["headers"].items():
             self._check_header(response.headers.get(name), self._resolved(reference))
         if "x-gateway-attempts" in described["headers"]:  # a call: what is said about it is described, too
@@ -46,6 +45,19 @@ class Document:
         """Fails unless a JSON value is as the schema says; the gateway's own objects may have no further fields."""
         components = {"components": {"schemas": {name: closed(s) for name, s in self._schemas.items()}}}
         Draft202012Validator({**schema, **components}).validate(value)
+
+    def check_body(self, body: str, media_type: str, schema: JSON) -> None:
+        """Fails unless a body is as the schema says; of a stream every event, and the JSON in it."""
+        if media_type == "application/json":
+            self.check_value(json.loads(body), schema)
+        elif media_type == "text/event-stream":
+            for data in events(body):
+                self.check_value({"data": data}, schema)
+                done, content = self._resolved(schema)["properties"]["data"]["anyOf"]
+                if data != done["const"]:
+                    self.check_value(json.loads(data), content["contentSchema"])
+        else:
+            self.check_value(body, schema)
 
     def accepts(self, value: Any, component: str) -> bool:
         """Whether a JSON value is as the schema of this name says."""
@@ -58,8 +70,10 @@ class Document:
         return schemas
 
     def _resolved(self, reference: JSON) -> JSON:
-        header: JSON = self.data["components"]["headers"][reference["$ref"].rpartition("/")[2]]
-        return header
+        component: JSON = self.data
+        for name in reference["$ref"].removeprefix("#/").split("/"):
+            component = component[name]
+        return component
 
     @staticmethod
     def _check_header(value: str | None, header: JSON) -> None:
@@ -77,10 +91,6 @@ def closed(schema: JSON) -> JSON:
     return {"additionalProperties": False, **copy.deepcopy(schema)}
 
 
-def bodies(response: httpx.Response) -> list[Any]:
-    """The JSON of a body, or of each event of a stream; any other body as text."""
-    content_type = response.headers["content-type"]
-    if content_type.startswith("text/event-stream"):
-        lines = [line.removeprefix("data: ") for line in response.text.splitlines() if line.startswith("data: ")]
-        return [json.loads(line) for line in lines if line != "[DONE]"]
-    return [response.json() if content_type == "application/json" else response.text]
+def events(stream: str) -> list[str]:
+    """The data of each event."""
+    return [line.removeprefix("data: ") for line in stream.splitlines() if line.startswith("data: ")]

@@ -63,8 +63,8 @@ class Usage(models.Model):
         ordering = ["-id"]
         verbose_name = _("usage record")
         verbose_name_plural = _("usage")
-        # For lists that show the newest first: what most rows have in common is met soon without an index, what few rows
-        # have is found by a small one. Each of the admin's filters so takes milliseconds at a million rows.
+        # For lists that show the newest first: what most rows have in common is met soon without an index, what few
+        # rows have is found by a small one. Each of the admin's filters so takes milliseconds at a million rows.
         indexes = [
             models.Index(fields=["tenant_id", "-created_at"], name="usage_by_tenant"),
             models.Index(fields=["user_id", "-created_at"], name="usage_by_user"),

@@ -2,20 +2,15 @@
 
 from typing import Any
 
-from drf_spectacular.utils import (
-    OpenApiExample,
-    OpenApiRequest,
-    OpenApiResponse,
-    PolymorphicProxySerializer,
-    extend_schema,
-)
+from drf_spectacular.utils import OpenApiExample, OpenApiRequest, OpenApiResponse, extend_schema
 from rest_framework import serializers
 
-from proxy.schema.completions import ChatCompletionChunkSerializer, ChatCompletionSerializer
+from proxy.schema.completions import ChatCompletionSerializer
 from proxy.schema.document import CREDENTIALS
-from proxy.schema.errors import CALL_REFUSALS, REFUSALS, CallErrorEnvelopeSerializer
+from proxy.schema.errors import CALL_REFUSALS, Refusal, attempt
 from proxy.schema.headers import ANSWERS, OPTIONS, STREAM_GUARD
 from proxy.schema.requests import ChatCompletionRequestSerializer, FallbackCompletionRequestSerializer
+from proxy.schema.streams import ChatCompletionEventSerializer, written
 
 MESSAGES = [{"role": "user", "content": "Hello"}]
 HEAD = {"id": "chatcmpl-5f0c1e", "created": 1_763_900_000, "model": "demo-echo"}
@@ -25,22 +20,27 @@ COMPLETION = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
-CHUNK = {
-    **HEAD,
-    "object": "chat.completion.chunk",
-    "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": None}],
-}
-
-# OpenAI's way to describe a stream: the schema is that of one event's data.
-STREAM_EVENT = PolymorphicProxySerializer(
-    "ChatCompletionEvent",
-    [ChatCompletionChunkSerializer, CallErrorEnvelopeSerializer],
-    resource_type_field_name=None,
+CHUNK_HEAD = {**HEAD, "object": "chat.completion.chunk"}
+CHUNKS = [
+    {**CHUNK_HEAD, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}]},
+    {**CHUNK_HEAD, "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": None}]},
+]
+LAST_CHUNK = {**CHUNK_HEAD, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+BROKEN_OFF = Refusal(
+    "",
+    "upstream_error",
+    "stalled",
+    "The model broke off in mid-answer (stalled). What came so far is incomplete: ask again.",
+    attempts=[attempt("demo/echo", None, "stalled", 60_000)],
 )
+STREAMS = {
+    "a whole answer": written(*CHUNKS, LAST_CHUNK) + "data: [DONE]\n\n",
+    "an answer that breaks off": written(*CHUNKS, BROKEN_OFF.body()),
+}
 ANSWERED = (
-    "The answer. With `stream: true` as server-sent events: described is what stands after `data:` in each. Comments "
-    "(`: keep-alive`) may come between. A whole answer ends with `data: [DONE]`; one that breaks off in the middle "
-    "ends with an event that has `error`, and without `[DONE]`."
+    "The answer. With `stream: true` it comes as server-sent events (`text/event-stream`) while the model writes; "
+    "comments (`: keep-alive`) may come between. A whole answer ends with `data: [DONE]`; one that breaks off in the "
+    "middle ends with an event that has `error`, and without `[DONE]`."
 )
 
 
@@ -65,7 +65,8 @@ def create(
                 ChatCompletionSerializer, ANSWERED, [OpenApiExample("answer", COMPLETION)]
             ),
             (200, "text/event-stream"): OpenApiResponse(
-                STREAM_EVENT, examples=[OpenApiExample("chunk", CHUNK), REFUSALS[502].example()]
+                ChatCompletionEventSerializer,
+                examples=[OpenApiExample(name, stream) for name, stream in STREAMS.items()],
             ),
             **CALL_REFUSALS,
         },

@@ -43,10 +43,15 @@ class Refusal:
     param: str | None = None
     attempts: list[dict[str, Any]] = field(default_factory=list)
 
-    def example(self) -> OpenApiExample:
-        error = {"message": self.message, "type": self.type, "param": self.param, "code": self.code}
-        error["request_id"] = "req_0199f2a64c1e4b7d9a52c0e8f6134d7b"
-        return OpenApiExample(self.code, {"error": error | ({"attempts": self.attempts} if self.attempts else {})})
+    def body(self) -> dict[str, Any]:
+        error = {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+            "request_id": "req_0199f2a64c1e4b7d9a52c0e8f6134d7b",
+        }
+        return {"error": {**error, "attempts": self.attempts} if self.attempts else error}
 
 
 def attempt(model: str, status: int | None, code: str, ms: int) -> dict[str, Any]:
@@ -152,7 +157,8 @@ def refusals(
 ) -> dict[Status, OpenApiResponse]:
     """The responses of an operation that may be refused with these."""
     return {
-        status: OpenApiResponse(envelope, REFUSALS[status].when, [REFUSALS[status].example()]) for status in statuses
+        status: OpenApiResponse(envelope, refusal.when, [OpenApiExample(refusal.code, refusal.body())])
+        for status, refusal in ((status, REFUSALS[status]) for status in statuses)
     }
 
 

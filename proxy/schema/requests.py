@@ -40,13 +40,15 @@ class ChatCompletionRequestSerializer(PassedThroughSerializer):
     `extra_headers`: that is the gateway's business.
     """
 
-    model = NameField(**optional("The chain or model to ask. May be left out where `models` or `fallbacks` name some."))
+    model = NameField(help_text="The chain or model to ask.")
     messages = serializers.ListField(child=ChatMessageSerializer(), min_length=1)
     models = serializers.ListField(
-        child=NameField(), max_length=MOST_NAMES, **optional("Further chains and models to try, in order.")
+        child=NameField(),
+        max_length=MOST_NAMES - 1,
+        **optional(f"Further chains and models to try, in order. At most {MOST_NAMES} names in all."),
     )
     fallbacks = serializers.ListField(
-        child=NameField(), max_length=MOST_NAMES, **optional("The same as `models`, and tried after those.")
+        child=NameField(), max_length=MOST_NAMES - 1, **optional("The same as `models`, and tried after those.")
     )
     stream = serializers.BooleanField(**optional("Answer with server-sent events while the model writes."))
     stream_options = StreamOptionsSerializer(**optional())
