@@ -2,8 +2,8 @@
 
     chat.py, embeddings.py, models.py, usage.py, health.py   the operations
     requests.py, completions.py, streams.py                  the bodies of chats
-    errors.py, headers.py                                    what every call may be refused with, and what comes with each answer
-    document.py                                              what the document says as a whole: tags, credentials, aliases
+    errors.py, headers.py     what every call may be refused with, and what comes with each answer
+    document.py               what the document says as a whole: tags, credentials, aliases
 
 The serializers only describe: requests are checked by `proxy.chat`, and answers are the providers' own.
 """
