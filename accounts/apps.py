@@ -8,9 +8,9 @@ class AccountsConfig(AppConfig):
 
     def ready(self) -> None:
         from accounts import checks  # noqa: PLC0415 - settings load after the app's module
-        from accounts.models import APIKey, Tenant, User, watch  # noqa: PLC0415 - and so do models
+        from accounts.models import APIKey, Tenant, TopUp, User, watch  # noqa: PLC0415 - and so do models
 
-        watch(Tenant, User, APIKey)
+        watch(Tenant, User, APIKey, TopUp)
         for check in (
             checks.check_secret_key,
             checks.check_tokens,

@@ -1,10 +1,16 @@
 """Who is calling: the one object that both kinds of credential resolve to."""
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from accounts.models import APIKey, User
+from django.conf import settings
+
+from accounts.limits import Budget, Mode, RateLimit, Scope
+from accounts.models import APIKey, Tenant, TopUp, User
+from accounts.models.tenant import BudgetMode
+from accounts.networks import rate_key
 from accounts.tokens import password_digest
 
 
@@ -26,6 +32,14 @@ class Caller:
     expires_at: datetime | None = None
     allowed_models: frozenset[str] = frozenset()
     allowed_networks: tuple[str, ...] = ()
+    rate_limits: tuple[RateLimit, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    is_anonymous: bool = False
+
+    @property
+    def cache_scope(self) -> str:
+        """Whose answers this caller may be given from the cache: the own tenant's, and nobody else's."""
+        return "anonymous" if self.tenant_id is None else f"tenant {self.tenant_id}"
 
     def may_use(self, name: str) -> bool:
         """Whether the key's allow-list names this chain or model; an empty list allows all."""
@@ -43,6 +57,8 @@ class Caller:
             user_id=user.pk,
             username=user.username,
             password_digest=password_digest(user),
+            rate_limits=tuple(_rate_limits(user, user.tenant)),
+            budgets=(tenant_budget(user.tenant), user_budget(user)),
         )
 
     @classmethod
@@ -58,4 +74,52 @@ class Caller:
             expires_at=row.expires_at,
             allowed_models=frozenset(row.allowed_models),
             allowed_networks=tuple(row.allowed_networks),
+            rate_limits=(*user.rate_limits, *_limit("key", row.pk, row.requests_per_minute)),
+            budgets=(*user.budgets, key_budget(row)),
         )
+
+    @classmethod
+    def anonymous(cls, ip: str) -> "Caller":
+        """Somebody without a credential, known by the network address alone."""
+        subject = rate_key(ip)
+        return cls(
+            tenant_id=None,
+            tenant_name="",
+            time_zone="UTC",
+            user_id=None,
+            username="anonymous",
+            password_digest="",
+            rate_limits=(*_global_limit(), *_limit("ip", subject, settings.GATEWAY_ANONYMOUS_REQUESTS_PER_MINUTE)),
+            budgets=(Budget("ip", subject, settings.GATEWAY_ANONYMOUS_MONTHLY_TOKENS),),
+            is_anonymous=True,
+        )
+
+
+def _rate_limits(user: User, tenant: Tenant) -> Iterator[RateLimit]:
+    default = settings.GATEWAY_REQUESTS_PER_MINUTE
+    yield from _global_limit()
+    yield from _limit("tenant", tenant.pk, tenant.requests_per_minute)
+    yield from _limit("user", user.pk, default if user.requests_per_minute is None else user.requests_per_minute)
+
+
+def _global_limit() -> Iterator[RateLimit]:
+    yield from _limit("global", "all", settings.GATEWAY_GLOBAL_REQUESTS_PER_MINUTE)
+
+
+def _limit(scope: Scope, subject: object, limit: int | None) -> Iterator[RateLimit]:
+    """Nothing for None and 0: no limit."""
+    if limit:
+        yield RateLimit(scope, str(subject), limit)
+
+
+def tenant_budget(tenant: Tenant) -> Budget:
+    mode: Mode = "soft" if tenant.budget_mode == BudgetMode.SOFT else "hard"
+    return Budget("tenant", str(tenant.pk), tenant.monthly_token_budget, mode, TopUp.objects.by_month(tenant=tenant))
+
+
+def user_budget(user: User) -> Budget:
+    return Budget("user", str(user.pk), user.monthly_token_budget, "hard", TopUp.objects.by_month(user=user))
+
+
+def key_budget(row: APIKey) -> Budget:
+    return Budget("key", str(row.pk), row.monthly_token_budget, "hard", TopUp.objects.by_month(api_key=row))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping
 
+from django.conf import settings
 from django.utils import timezone
 
 from accounts.callers import Caller
@@ -40,8 +41,12 @@ class Credentials:
         Raises InvalidCredential, NotPermitted for a key outside its networks, PartUnavailable when the database must
         be asked and does not answer.
         """
-        credential = headers.get("x-api-key") or _bearer(headers.get("authorization", ""))
-        if not credential:
+        authorization = headers.get("authorization", "")
+        credential = headers.get("x-api-key") or _bearer(authorization)
+        shows_nothing = not authorization and "x-api-key" not in headers
+        if shows_nothing and settings.GATEWAY_ANONYMOUS:
+            return Caller.anonymous(ip)
+        if not credential:  # also where one was meant: an empty header, another scheme
             raise InvalidCredential(NO_CREDENTIAL)
         if credential.startswith(KEY_PREFIX) or headers.get("x-api-key"):
             return await self._key(credential, ip)

@@ -79,6 +79,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "rest_framework",
     "rest_framework_simplejwt.token_blacklist",
     "drf_spectacular",
@@ -267,6 +268,9 @@ USE_TZ = True
 
 GATEWAY_REQUESTS_PER_MINUTE = env.number("GATEWAY_REQUESTS_PER_MINUTE", 60)
 GATEWAY_GLOBAL_REQUESTS_PER_MINUTE = env.number("GATEWAY_GLOBAL_REQUESTS_PER_MINUTE", 0)
+GATEWAY_ANONYMOUS = env.switch("GATEWAY_ANONYMOUS", default=True)
+GATEWAY_ANONYMOUS_REQUESTS_PER_MINUTE = env.number("GATEWAY_ANONYMOUS_REQUESTS_PER_MINUTE", 10)
+GATEWAY_ANONYMOUS_MONTHLY_TOKENS = env.number("GATEWAY_ANONYMOUS_MONTHLY_TOKENS", 20_000)
 GATEWAY_LEDGER_DOWN = env.text("GATEWAY_LEDGER_DOWN", "closed")
 if GATEWAY_LEDGER_DOWN not in {"open", "closed"}:
     raise ImproperlyConfigured(f"GATEWAY_LEDGER_DOWN must be open or closed, not {GATEWAY_LEDGER_DOWN!r}.")
@@ -322,6 +326,7 @@ UNFOLD = {
                     _page("Tenants", "apartment", "accounts_tenant_changelist"),
                     _page("Users", "group", "accounts_user_changelist"),
                     _page("API keys", "key", "accounts_apikey_changelist"),
+                    _page("Top-ups", "add_card", "accounts_topup_changelist"),
                 ],
             },
             {

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from accounts.callers import Caller
 from accounts.ledger import Admission
+from accounts.limits import Month, duration
 from proxy.attempts import Attempt
+from proxy.cache import CachedAnswer, pack
 from proxy.catalogue import Link, Route
 from proxy.meter import Meter
 from proxy.upstreams.base import TokenCount
@@ -35,6 +36,12 @@ class Call:
     tags: list[str]
     prompt_bytes: int
     deadline_s: float
+    month: Month = field(init=False)
+    reads_cache: bool = False
+    cached_name: str = ""
+    cached: CachedAnswer | None = None
+    cap: int | None = None
+    reserved_tokens: int = 0
     admission: Admission | None = None
     attempts: list[Attempt] = field(default_factory=list)
     served_by: Link | None = None
@@ -82,14 +89,66 @@ class Call:
         """The contract's headers as far as they are known."""
         headers = {
             "x-gateway-attempts": str(len(self.attempts)),
-            "x-gateway-cache": "bypass",
+            "x-gateway-cache": self._cache_state,
             "x-gateway-overhead-ms": f"{self.overhead_ms:.1f}",
+            **self._limit_headers(),
         }
-        if self.served_by:
-            headers["x-gateway-model"] = self.served_by.model
-            headers["x-gateway-provider"] = self.served_by.target.provider
-        if self.tokens and not self.streamed:
+        if self._served_model:
+            headers["x-gateway-model"] = self._served_model
+            headers["x-gateway-provider"] = self._provider
+        if self.cached:
+            headers["Age"] = str(self.cached.age_s)
+        if (self.tokens or self.cached) and not self.streamed:
             headers["x-gateway-cost-usd"] = f"{Decimal(self.cost_microusd) / 1_000_000:.6f}"
+        return headers
+
+    def pack(self, answer: bytes) -> bytes:
+        """The answer as the cache keeps it."""
+        return pack(self.cached_name, self.caller.cache_scope, answer, self._served_model, self._provider)
+
+    @property
+    def counters(self) -> list[str]:
+        """The names of the budgets' counters in Redis."""
+        return [budget.counter(str(self.month)) for budget in self.caller.budgets]
+
+    @property
+    def is_cacheable(self) -> bool:
+        """Whether its answer may be kept: given by the first link, at once, with nothing shortened by us."""
+        return bool(self.cached_name) and not self.cached and self.cap is None and len(self.attempts) == 1
+
+    @property
+    def _served_model(self) -> str:
+        if self.cached:
+            return self.cached.model
+        return self.served_by.model if self.served_by else ""
+
+    @property
+    def _provider(self) -> str:
+        if self.cached:
+            return self.cached.provider
+        return self.served_by.target.provider if self.served_by else ""
+
+    @property
+    def _cache_state(self) -> str:
+        if self.cached:
+            return "hit"
+        return "miss" if self.reads_cache else "bypass"
+
+    def _limit_headers(self) -> dict[str, str]:
+        """Of the tightest rate limit and the tightest budget."""
+        headers = {}
+        if self.admission and self.admission.rates:
+            tightest = min(self.admission.rates, key=lambda rate: rate.remaining)
+            headers["x-ratelimit-limit-requests"] = str(tightest.limit)
+            headers["x-ratelimit-remaining-requests"] = str(tightest.remaining)
+            headers["x-ratelimit-reset-requests"] = duration(tightest.reset_ms)
+        left = (
+            [room for state in self.admission.budgets if (room := state.left_in(self.month)) is not None]
+            if self.admission
+            else []
+        )
+        if left:
+            headers["x-gateway-budget-remaining-tokens"] = str(max(0, min(left) - self.reserved_tokens))
         return headers
 
     def usage_event(self, status: str, error_code: str = "") -> dict[str, Any]:
@@ -98,8 +157,8 @@ class Call:
         price = self.served_by.price if self.served_by else None
         return {
             **self.record(),
-            "served_model": self.served_by.model if self.served_by else "",
-            "provider": self.served_by.target.provider if self.served_by else "",
+            "served_model": self._served_model,
+            "provider": self._provider,
             "status": status,
             "error_code": error_code[:100],
             "prompt_tokens": tokens.prompt,
@@ -121,7 +180,7 @@ class Call:
         return {
             "request_id": self.request_id,
             "created_at": now.isoformat(),
-            "month": now.astimezone(ZoneInfo(self.caller.time_zone)).strftime("%Y-%m"),
+            "month": str(self.month),
             "tenant_id": self.caller.tenant_id,
             "tenant_name": self.caller.tenant_name,
             "user_id": self.caller.user_id,

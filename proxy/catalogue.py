@@ -1,5 +1,6 @@
 """What can be called: one immutable snapshot in memory, loaded whole at each configuration change."""
 
+import hashlib
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +9,7 @@ from decimal import Decimal
 
 from accounts.callers import Caller
 from accounts.encryption import CannotDecrypt
+from accounts.errors import InvalidCredential
 from accounts.models import ConfigurationVersion, Tenant
 from proxy.errors import ModelNotAllowed, ModelNotFound, NoUsableModel
 from proxy.models import ChainLink, Model, ModelChain, Provider
@@ -18,6 +20,10 @@ from proxy.upstreams.model_table import OPENAI_WIRE_BASE_URLS, ModelFacts, looku
 logger = logging.getLogger(__name__)
 
 DEFAULT_CHAIN = "default"
+NOT_PUBLIC = (
+    "Without a credential only public chains may be used; GET /v1/models lists them. Send an API key for everything "
+    "else: Authorization: Bearer gw_live_…"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +53,7 @@ class Link:
 class Route:
     """What one request may be answered by: links in order, and the chain's rules (the defaults for a single model).
 
+    `fingerprint` changes with anything that may change an answer: the cache is keyed by it.
     `owner`: the provider of a single model, "" for a chain; `tenants`: who may use it, empty for everyone.
     """
 
@@ -63,8 +70,11 @@ class Route:
     deadline_s: float = 120.0
     fall_back_on_client_errors: bool = False
     fall_back_on_content_policy: bool = False
+    fingerprint: str = ""
 
     def is_visible_to(self, caller: Caller) -> bool:
+        if caller.is_anonymous:
+            return self.public
         return not self.tenants or caller.tenant_id in self.tenants
 
 
@@ -86,7 +96,9 @@ class Catalogue:
         links = tuple(link for route in routes for link in route.links)
         if not links:
             raise NoUsableModel(names[0])
-        return routes[0] if len(routes) == 1 else replace(routes[0], links=links)
+        if len(routes) == 1:
+            return routes[0]
+        return replace(routes[0], links=links, fingerprint=" ".join(route.fingerprint for route in routes))
 
     def offered_to(self, caller: Caller) -> list[Route]:
         """What this caller may use: chains first, the default chain first of all, then models that can be asked."""
@@ -94,11 +106,15 @@ class Catalogue:
         models = sorted((model for model in self.models.values() if model.links), key=lambda model: model.name)
         return [route for route in (*chains, *models) if route.is_visible_to(caller) and caller.may_use(route.name)]
 
+    def targets(self) -> list[Target]:
+        """Every model that can be asked."""
+        return [link.target for model in self.models.values() for link in model.links]
+
     def find(self, name: str, caller: Caller) -> Route:
         """One chain or model; raises ModelNotFound, ModelNotAllowed."""
         route = self.chains.get(name) or self.models.get(name) or self._by_upstream_name(name, caller)
         if route is None or not route.is_visible_to(caller):
-            raise ModelNotFound(name)
+            raise InvalidCredential(NOT_PUBLIC) if caller.is_anonymous else ModelNotFound(name)
         if not caller.may_use(route.name):
             raise ModelNotAllowed(name)
         return route
@@ -120,15 +136,24 @@ def load() -> Catalogue:
         link = _link(row, api_keys[row.provider_id])
         if link:
             links[row.pk] = link
-        models[row.name] = Route(
-            name=row.name,
-            links=(link,) if link else (),
-            owner=row.provider.name,
-            tenants=_ids(row.tenants.all()),
+        models[row.name] = _fingerprinted(
+            Route(
+                name=row.name,
+                links=(link,) if link else (),
+                owner=row.provider.name,
+                tenants=_ids(row.tenants.all()),
+            )
         )
         full_names[row.upstream_name].append(row.name)
     chains = ModelChain.objects.filter(is_active=True).prefetch_related("tenants", "links")
-    return Catalogue(version, {chain.name: _chain(chain, links) for chain in chains}, models, dict(full_names))
+    return Catalogue(
+        version, {chain.name: _fingerprinted(_chain(chain, links)) for chain in chains}, models, dict(full_names)
+    )
+
+
+def _fingerprinted(route: Route) -> Route:
+    """Its repr names everything but credentials."""
+    return replace(route, fingerprint=hashlib.sha256(repr(route).encode()).hexdigest())
 
 
 def _chain(row: ModelChain, links: Mapping[int, Link]) -> Route:

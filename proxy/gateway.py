@@ -18,11 +18,11 @@ from redis.exceptions import RedisError
 from accounts.callers import Caller
 from accounts.credentials import Credentials
 from accounts.errors import GatewayError, InvalidCredential, NotFound, NotPermitted, PartUnavailable
-from accounts.ledger import Ledger, Settlements, StaleConfiguration
+from accounts.ledger import Ledger, Settlement, Settlements, StaleConfiguration
 from accounts.models import ConfigurationVersion
 from accounts.redis import Redis, publish_configuration_version
 from accounts.sql import run_sql
-from proxy import catalogue
+from proxy import admission, catalogue
 from proxy.breakers import Breakers
 from proxy.call import Call
 from proxy.catalogue import Catalogue
@@ -59,6 +59,7 @@ class Gateway:
         self.catalogue: Catalogue | None = None
         self._reloading = asyncio.Lock()
         self._background: list[asyncio.Task[None]] = []
+        self._preparing: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Load the catalogue if the database answers; if not, requests get 503 until it does."""
@@ -72,8 +73,9 @@ class Gateway:
 
     async def stop(self) -> None:
         """Settle what is under way, then give everything back."""
-        for task in self._background:
-            task.cancel()
+        for task in (*self._background, self._preparing):
+            if task:
+                task.cancel()
         await self.settlements.close(SETTLE_PATIENCE_S)
         await self.upstreams.close()
         try:
@@ -102,19 +104,23 @@ class Gateway:
             known = self._loaded()
             try:
                 call = await decide(known)
-                call.admission = await self.ledger.admit(call.request_id, known.version, orjson.dumps(call.record()))
+                await admission.admit(self.ledger, call, known.version)
             except StaleConfiguration as stale:
                 await self.reload(stale.current)
             except REFUSALS:
-                if not await self._refresh_if_stale():
+                reloaded = await self._refresh_if_stale()
+                if not reloaded and self.catalogue is known:  # another request may have reloaded it meanwhile
                     raise
             else:
                 return call
         raise PartUnavailable("The gateway's configuration is changing just now. Try again in a moment.")
 
-    def finish(self, call: Call, error: BaseException | None = None) -> None:
-        """Settle and record the call, whatever becomes of its caller. `error` is what ended it, None an answer."""
-        self.settlements.start(self._settle(call, *_outcome(error)))
+    def finish(self, call: Call, error: BaseException | None = None, *, answer: bytes = b"") -> None:
+        """Settle and record the call, whatever becomes of its caller.
+
+        `error` is what ended it, None an answer; `answer`: a whole one that may be kept in the cache.
+        """
+        self.settlements.start(self._settle(call, *_outcome(call, error), answer))
 
     @contextmanager
     def finish_on_error(self, call: Call) -> Iterator[None]:
@@ -138,10 +144,21 @@ class Gateway:
         except RedisError as error:
             logger.warning("No checkpoint for %s: %s", request_id, type(error).__name__)
 
-    async def _settle(self, call: Call, status: str, error_code: str) -> None:
+    async def _settle(self, call: Call, status: str, error_code: str, answer: bytes) -> None:
         if status not in {"failed", "rejected"}:
             await measure(call)
-        await self.settlements.settle(call.request_id, orjson.dumps(call.usage_event(status, error_code)))
+        keep = bool(answer) and call.is_cacheable
+        await self.settlements.settle(
+            Settlement(
+                request_id=call.request_id,
+                event=orjson.dumps(call.usage_event(status, error_code)),
+                tokens=call.tokens.total if call.tokens else 0,
+                counters=call.counters,
+                cached=call.cached_name if keep else "",
+                keep_s=call.route.cache_ttl_s if keep else 0,
+                answer=call.pack(answer) if keep else b"",
+            )
+        )
 
     def _loaded(self) -> Catalogue:
         if self.catalogue is None:
@@ -154,6 +171,7 @@ class Gateway:
             if self.catalogue is None or self.catalogue.version < at_least:
                 self.catalogue = await run_sql(catalogue.load)
                 self.credentials.forget()
+                self._preparing = asyncio.create_task(self.upstreams.prepare(self.catalogue.targets()))
 
     async def _refresh_if_stale(self) -> bool:
         """Reload if a newer version was published; False if there is none, or Redis cannot say."""
@@ -189,11 +207,11 @@ async def _forever(step: Callable[[], Awaitable[None]], period_s: float) -> None
         await step()
 
 
-def _outcome(error: BaseException | None) -> tuple[str, str]:
+def _outcome(call: Call, error: BaseException | None) -> tuple[str, str]:
     """Status and error code of the usage row."""
     match error:
         case None:
-            return "ok", ""
+            return ("cached" if call.cached else "ok"), ""
         case asyncio.CancelledError():
             return "client_closed", "client_closed"
         case UpstreamRejected():

@@ -6,6 +6,8 @@ from typing import Any
 from proxy.upstreams.base import Answer, Event, TokenCount
 from proxy.upstreams.failures import EmptyAnswer, MalformedAnswer, StreamCut, from_stream_error
 
+# The role, and what litellm repeats of the reasoning in another form.
+NOT_SAID = frozenset({"role", "thinking_blocks", "provider_specific_fields"})
 # A choice that ended for one of these reasons is an answer even without a word: the model was not allowed to say more.
 HONESTLY_EMPTY = frozenset({"length", "content_filter"})
 
@@ -75,7 +77,7 @@ def texts_of(message: dict[str, Any]) -> list[str]:
     """What a message or delta says: its content, reasoning, refusal and tool calls, as texts to count tokens of."""
     texts = []
     for name, value in message.items():
-        if name == "role" or not value:
+        if name in NOT_SAID or not value:
             continue
         texts.append(value if isinstance(value, str) else str(value))
     return texts

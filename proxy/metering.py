@@ -12,7 +12,9 @@ async def measure(call: Call) -> None:
     """Set the call's `tokens` and their `quality`. Counting is CPU work: it runs in a thread."""
     if call.tokens is not None:
         return
-    if call.meter and call.meter.tokens:
+    if call.cached:
+        call.tokens = TokenCount()
+    elif call.meter and call.meter.tokens:
         call.tokens, call.quality = call.meter.tokens, "reported"
     elif call.served_by is None:  # it ended while no provider was at work
         call.tokens = TokenCount()

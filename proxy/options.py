@@ -18,14 +18,19 @@ class Options:
     tags: list[str]
     timeout_s: float | None
     stream_guard: str | None
+    reads_cache: bool
+    writes_cache: bool
 
     @classmethod
     def parse(cls, headers: Mapping[str, str]) -> "Options":
         """Raises InvalidRequest for a value that is none."""
+        directives = {item.strip().lower() for item in headers.get("cache-control", "").split(",")}
         return cls(
             tags=_tags(headers.get("x-gateway-tags", "")),
             timeout_s=_seconds(headers.get("x-gateway-timeout-s", "")),
             stream_guard=_guard(headers.get("x-gateway-stream-guard", "")),
+            reads_cache=not {"no-cache", "no-store"} & directives,
+            writes_cache="no-store" not in directives,
         )
 
     def deadline_s(self, longest: float) -> float:

@@ -9,6 +9,7 @@ from proxy.breakers import Breakers
 from proxy.call import Call
 from proxy.catalogue import Link, Route
 from proxy.errors import ChainFailed, UpstreamRejected
+from proxy.estimate import capped
 from proxy.meter import Meter
 from proxy.upstreams import Answer, Event, Upstreams
 from proxy.upstreams.failures import (
@@ -202,7 +203,8 @@ async def _read_to_content(stream: Stream) -> None:
 
 
 def _body_for(call: Call, link: Link) -> dict[str, Any]:
-    return {**call.body, "model": link.target.model}
+    body = {**call.body, "model": link.target.model}
+    return body if call.cap is None else capped(body, call.cap, link.target.kind)
 
 
 def _is_no_larger(link: Link, too_small: Link | None) -> bool:

@@ -13,6 +13,7 @@ urlpatterns = [
     path("chat/fallback_completion", views.FallbackCompletion.as_view(), name="fallback-completion"),
     path("v1/chat/fallback_completion", views.FallbackCompletion.as_view()),
     path("v1/embeddings", views.Embeddings.as_view(), name="embeddings"),
+    path("v1/usage", views.CurrentUsage.as_view(), name="usage"),
     path("v1/models", views.ModelList.as_view(), name="models"),
     path("models", views.ModelList.as_view()),
     path("v1/models/<path:name>", views.ModelDetail.as_view(), name="model"),

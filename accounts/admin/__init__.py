@@ -2,6 +2,7 @@
 
 from accounts.admin.api_keys import APIKeyAdmin
 from accounts.admin.tenants import TenantAdmin
+from accounts.admin.top_ups import TopUpAdmin
 from accounts.admin.users import UserAdmin
 
-__all__ = ["APIKeyAdmin", "TenantAdmin", "UserAdmin"]
+__all__ = ["APIKeyAdmin", "TenantAdmin", "TopUpAdmin", "UserAdmin"]

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _, ngettext
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 from accounts.admin.base import Fieldset, ModelForm, Text, badge, page_action, page_context
+from accounts.admin.budgets import this_month
 from accounts.admin.fields import NamesField, NetworksField, OverlapForm
 from accounts.admin.issued import IssuedKeys
 from accounts.admin.links import list_url
@@ -24,6 +25,7 @@ from accounts.admin.offers import names_in, offered_to
 from accounts.admin.scoping import TenantScopedAdmin
 from accounts.admin.snippets import snippets
 from accounts.admin_site import tenant_of
+from accounts.callers import key_budget
 from accounts.models import APIKey
 
 VARIANTS = {"active": "success", "expired": "warning", "revoked": "danger", "blocked": "danger"}
@@ -108,13 +110,14 @@ class APIKeyAdmin(TenantScopedAdmin):
     search_fields = ("name", "user__username", "prefix", "last_four")
     search_help_text = _("Search by name, user or start of the key")
     autocomplete_fields = ("user",)
-    readonly_fields = ("key", "state_badge", "created_at", "last_used_at", "revoked_at")
+    readonly_fields = ("key", "state_badge", "created_at", "last_used_at", "revoked_at", "this_month")
     limits: tuple[Fieldset, ...] = (
         (_("What it may do"), {"fields": ("allowed_models", "allowed_networks")}),
         (_("Limits"), {"fields": (("monthly_token_budget", "requests_per_minute"),)}),
     )
     fieldsets = (
         (None, {"fields": (("name", "user"), ("key", "state_badge"), "expires_at")}),
+        (_("This month"), {"fields": ("this_month",)}),
         *limits,
         (_("Activity"), {"fields": (("created_at", "last_used_at", "revoked_at"),)}),
     )
@@ -123,6 +126,10 @@ class APIKeyAdmin(TenantScopedAdmin):
     actions_detail = ("rotate_one", "revoke_one")
     actions_row = ("rotate_one", "revoke_one")
     change_form_outer_after_template = "admin/snippets.html"
+
+    @admin.display(description=_("tokens"))
+    def this_month(self, key: APIKey) -> SafeString | str:
+        return this_month(key_budget(key), key.user.tenant.time_zone if key.user.tenant else "UTC")
 
     def scope(self, queryset: QuerySet[Any], tenant_id: int) -> QuerySet[Any]:
         return super().scope(queryset, tenant_id).filter(user__is_superuser=False)

@@ -11,9 +11,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 
 from accounts.admin.base import badge
+from accounts.admin.budgets import this_month
 from accounts.admin.links import list_url
 from accounts.admin.scoping import TenantScopedAdmin
 from accounts.admin.switches import Switches
+from accounts.callers import tenant_budget
 from accounts.models import Tenant, User
 
 
@@ -34,10 +36,10 @@ class TenantAdmin(Switches, TenantScopedAdmin):
     list_filter = (("is_active", BooleanRadioFilter), ("budget_mode", ChoicesDropdownFilter))
     search_fields = ("name",)
     search_help_text = _("Search by name")
-    readonly_fields = ("user_count", "created_at")
+    readonly_fields = ("user_count", "created_at", "this_month")
     fieldsets = (
         (None, {"fields": (("name", "time_zone"), "is_active", ("user_count", "created_at"))}),
-        (_("Limits"), {"fields": (("monthly_token_budget", "budget_mode"), "requests_per_minute")}),
+        (_("Limits"), {"fields": ("this_month", ("monthly_token_budget", "budget_mode"), "requests_per_minute")}),
         (_("Privacy"), {"fields": ("store_bodies_days",)}),
     )
     actions = ("switch_off", "switch_on")
@@ -45,6 +47,10 @@ class TenantAdmin(Switches, TenantScopedAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         active_users = Count("users", filter=Q(users__is_active=True))
         return super().get_queryset(request).annotate(active_users=active_users).order_by("name")
+
+    @admin.display(description=_("this month"))
+    def this_month(self, tenant: Tenant) -> SafeString | str:
+        return this_month(tenant_budget(tenant), tenant.time_zone) if tenant.pk else "-"
 
     @admin.display(description=_("state"), ordering="is_active")
     def state(self, tenant: Tenant) -> SafeString:

@@ -12,10 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 
 from accounts.admin.base import AdminPasswordChangeForm, Fieldset, ModelForm, UserChangeForm, UserCreationForm, badge
+from accounts.admin.budgets import this_month
 from accounts.admin.links import list_url
 from accounts.admin.scoping import TenantScopedAdmin
 from accounts.admin.switches import Switches
 from accounts.admin_site import is_operator, tenant_of
+from accounts.callers import user_budget
 from accounts.models import APIKey, User
 from accounts.models.user import Role
 
@@ -82,10 +84,11 @@ class UserAdmin(Switches, TenantScopedAdmin, DjangoUserAdmin):
     search_help_text = _("Search by username, name or email")
     autocomplete_fields = ("tenant",)
     filter_horizontal = ()
-    readonly_fields = ("key_count", "last_login", "date_joined")
+    readonly_fields = ("key_count", "last_login", "date_joined", "this_month")
     fieldsets = (
         (None, {"fields": ("username", "password", ("tenant", "role"), "is_active", "is_superuser")}),
         (_("Person or service"), {"fields": (("first_name", "last_name"), "email")}),
+        (_("This month"), {"fields": ("this_month",)}),
         LIMITS,
         (_("Activity"), {"fields": (("key_count", "last_login", "date_joined"),)}),
     )
@@ -96,6 +99,10 @@ class UserAdmin(Switches, TenantScopedAdmin, DjangoUserAdmin):
         LIMITS,
     )
     actions = ("switch_off", "switch_on")
+
+    @admin.display(description=_("tokens"))
+    def this_month(self, user: User) -> SafeString | str:
+        return this_month(user_budget(user), user.tenant.time_zone if user.tenant else "UTC")
 
     def scope(self, queryset: QuerySet[Any], tenant_id: int) -> QuerySet[Any]:
         return super().scope(queryset, tenant_id).filter(is_superuser=False)

@@ -4,8 +4,8 @@ One script call admits a request, one settles it; both are idempotent by request
 record from which Celery writes the durable row (proxy/usage).
 """
 
-from accounts.ledger.ledger import Admission, Ledger, StaleConfiguration
+from accounts.ledger.ledger import Admission, Ask, Ledger, OtherMonth, Settlement, StaleConfiguration
 from accounts.ledger.settlements import Settlements
 from accounts.ledger.sweep import sweep
 
-__all__ = ["Admission", "Ledger", "Settlements", "StaleConfiguration", "sweep"]
+__all__ = ["Admission", "Ask", "Ledger", "OtherMonth", "Settlement", "Settlements", "StaleConfiguration", "sweep"]

@@ -1,5 +1,6 @@
 """The ledger's names in Redis, and its scripts."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from accounts.redis import Script, key
@@ -22,5 +23,5 @@ def reservations_of(process: str) -> str:
     return key("reservations", process)
 
 
-def settle_keys(request_id: str, process: str) -> list[str]:
-    return [reservation(request_id), reservations_of(process), SETTLED, USAGE_STREAM]
+def settle_keys(request_id: str, process: str, cached: str, counters: Iterable[str]) -> list[str]:
+    return [reservation(request_id), reservations_of(process), SETTLED, USAGE_STREAM, cached, *counters]

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 from redis.exceptions import RedisError
 
-from accounts.ledger.ledger import Ledger
+from accounts.ledger.ledger import Ledger, Settlement
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Settlements:
         self._ledger = ledger
         self._spool = spool
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unsettled: dict[str, bytes] = {}
+        self._unsettled: dict[str, Settlement] = {}
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine that ends in `settle`, shielded from its caller's cancellation."""
@@ -33,13 +33,14 @@ class Settlements:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def settle(self, request_id: str, event: bytes) -> None:
+    async def settle(self, settlement: Settlement) -> None:
         """Settle, however long Redis is away."""
-        self._unsettled[request_id] = event
+        request_id = settlement.request_id
+        self._unsettled[request_id] = settlement
         pause = FIRST_PAUSE_S
         while True:
             try:
-                await self._ledger.settle(request_id, event)
+                await self._ledger.settle(settlement)
             except RedisError as error:
                 logger.warning("Request %s waits for Redis to be settled: %s", request_id, type(error).__name__)
                 await asyncio.sleep(pause)
@@ -54,9 +55,9 @@ class Settlements:
             self.start(self._settle_spooled(path))
 
     async def _settle_spooled(self, path: Path) -> None:
-        events = await asyncio.to_thread(path.read_bytes)
-        for event in events.splitlines():
-            await self.settle(orjson.loads(event)["request_id"], event)
+        lines = await asyncio.to_thread(path.read_bytes)
+        for line in lines.splitlines():
+            await self.settle(_from_line(line))
         await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def close(self, patience_s: float) -> None:
@@ -72,7 +73,23 @@ class Settlements:
         self._spool.mkdir(parents=True, exist_ok=True)
         path = self._spool / f"{self._ledger.process}.jsonl"
         with path.open("wb") as file:
-            file.writelines(event + b"\n" for event in self._unsettled.values())
+            file.writelines(_to_line(settlement) for settlement in self._unsettled.values())
             file.flush()
             os.fsync(file.fileno())
         logger.warning("Redis is away: %d settlements wait in %s for the next start.", len(self._unsettled), path)
+
+
+def _to_line(settlement: Settlement) -> bytes:
+    """What must not be lost; the answer for the cache may be."""
+    kept = {
+        "request_id": settlement.request_id,
+        "event": settlement.event.decode(),
+        "tokens": settlement.tokens,
+        "counters": list(settlement.counters),
+    }
+    return orjson.dumps(kept) + b"\n"
+
+
+def _from_line(line: bytes) -> Settlement:
+    kept = orjson.loads(line)
+    return Settlement(kept["request_id"], kept["event"].encode(), kept["tokens"], kept["counters"])

@@ -29,12 +29,19 @@ def _sweep_process(process: str) -> int:
     for request_id in map(bytes.decode, request_ids):
         reservation = cast(dict[bytes, bytes], redis.hgetall(keys.reservation(request_id)))
         if reservation:
-            event = orjson.dumps(_crashed(reservation))
-            run_script(keys.SETTLE, keys.settle_keys(request_id, process), [request_id, event])
+            _settle(process, request_id, reservation)
         else:
             redis.srem(keys.reservations_of(process), request_id)
     redis.zrem(keys.PROCESSES, process)
     return len(request_ids)
+
+
+def _settle(process: str, request_id: str, reservation: dict[bytes, bytes]) -> None:
+    event = _crashed(reservation)
+    tokens = event.get("prompt_tokens", 0) + event["completion_tokens"]
+    counters = reservation.get(b"budgets", b"").decode().split()
+    names = keys.settle_keys(request_id, process, "", counters)
+    run_script(keys.SETTLE, names, [request_id, orjson.dumps(event), tokens, 0, b""])
 
 
 def _crashed(reservation: dict[bytes, bytes]) -> dict[str, Any]:

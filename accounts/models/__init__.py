@@ -2,7 +2,18 @@
 
 from accounts.models.api_key import APIKey
 from accounts.models.configuration import ConfigurationQuerySet, ConfigurationVersion, watch
+from accounts.models.tally import MonthlyTally
 from accounts.models.tenant import Tenant
+from accounts.models.top_up import TopUp
 from accounts.models.user import User
 
-__all__ = ["APIKey", "ConfigurationQuerySet", "ConfigurationVersion", "Tenant", "User", "watch"]
+__all__ = [
+    "APIKey",
+    "ConfigurationQuerySet",
+    "ConfigurationVersion",
+    "MonthlyTally",
+    "Tenant",
+    "TopUp",
+    "User",
+    "watch",
+]

@@ -44,8 +44,8 @@ class User(AbstractUser):
         verbose_name_plural = _("users")
 
     def save(self, *args: object, **kwargs: object) -> None:
-        if self.role == Role.TENANT_ADMIN:
-            self.is_staff = True  # a tenant administrator works in the admin
+        if not self.is_superuser:
+            self.is_staff = self.role == Role.TENANT_ADMIN  # who works in the admin
         super().save(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
 
     @property

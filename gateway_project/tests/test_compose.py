@@ -29,12 +29,7 @@ PROGRAMS = {"postgres": {"postgres"}, "redis": {"redis-server"}}
 INTERNAL = {"PORT", "TIKTOKEN_CACHE_DIR"}
 
 # Announced in .env.example, and not read yet: whoever makes one work takes it out here.
-COMING = {
-    "GATEWAY_ANONYMOUS",
-    "GATEWAY_ANONYMOUS_REQUESTS_PER_MINUTE",
-    "GATEWAY_ANONYMOUS_MONTHLY_TOKENS",
-    "OTEL_EXPORTER_OTLP_ENDPOINT",
-}
+COMING = {"OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 
 class Read(NamedTuple):

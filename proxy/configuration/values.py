@@ -115,8 +115,7 @@ def _check(field: Any, key: str, value: Any) -> None:
         raise ValueError(f"must not be negative, as {literal(value)} is.")
     if field.choices and value not in dict(field.choices):
         raise ValueError(f"must be {' or '.join(dict(field.choices))}, not {literal(value)}.")
-    # A model's name may also be a host of the local network, which Django's own check of addresses refuses.
-    if value != "" and not isinstance(field, models.URLField | models.ForeignKey):
+    if value != "" and not isinstance(field, models.ForeignKey):
         field.run_validators(value)
 
 

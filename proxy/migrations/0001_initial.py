@@ -108,7 +108,7 @@ class Migration(migrations.Migration):
                 ('connect_timeout_s', models.FloatField(default=5, validators=[django.core.validators.MinValueValidator(0.05)], verbose_name='connect timeout (s)')),
                 ('first_token_timeout_s', models.FloatField(default=60, help_text='Until the answer begins; for a call that does not stream, until it is there.', validators=[django.core.validators.MinValueValidator(0.05)], verbose_name='first token timeout (s)')),
                 ('stall_timeout_s', models.FloatField(default=60, help_text='The longest silence in a streamed answer.', validators=[django.core.validators.MinValueValidator(0.05)], verbose_name='stall timeout (s)')),
-                ('retry_after_max_s', models.FloatField(default=0, help_text='How long to wait for a rate-limited model before the next one is asked. The last link always waits, within the deadline.', validators=[django.core.validators.MinValueValidator(0)], verbose_name='longest wait for Retry-After (s)')),
+                ('retry_after_max_s', models.FloatField(default=0, help_text='How long to wait for a rate-limited model before asking the next. The last link always waits, within the deadline.', validators=[django.core.validators.MinValueValidator(0)], verbose_name='longest wait for Retry-After (s)')),
                 ('model', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='links', to='proxy.model', verbose_name='model')),
                 ('chain', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='links', to='proxy.modelchain', verbose_name='chain')),
             ],

@@ -92,7 +92,8 @@ class ChainLink(models.Model):
         default=0,
         validators=[MinValueValidator(0)],
         help_text=_(
-            "How long to wait for a rate-limited model before the next one is asked. The last link always waits, within the deadline."
+            "How long to wait for a rate-limited model before asking the next. "
+            "The last link always waits, within the deadline."
         ),
     )
 

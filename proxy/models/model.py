@@ -1,3 +1,4 @@
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -25,6 +26,7 @@ class Model(models.Model):
         decimal_places=6,
         null=True,
         blank=True,
+        validators=[MinValueValidator(0)],
         help_text=_("US dollars for a million tokens. Empty: litellm's price table."),
     )
     output_price_per_mtok = models.DecimalField(
@@ -33,6 +35,7 @@ class Model(models.Model):
         decimal_places=6,
         null=True,
         blank=True,
+        validators=[MinValueValidator(0)],
         help_text=_("US dollars for a million tokens. Empty: litellm's price table."),
     )
     context_window = models.PositiveIntegerField(

@@ -9,6 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from accounts.encryption import seal, unseal
 from accounts.models import ConfigurationQuerySet
 
+# Django's own URL check refuses one-word hosts, which are usual inside a cluster: http://ollama:11434/v1.
+validate_base_url = RegexValidator(
+    r"^https?://[^\s/?#@]+(/[^\s?#]*)?\Z", _("Write an address such as https://api.openai.com/v1, without a query.")
+)
+validate_variable = RegexValidator(
+    r"^[A-Z][A-Z0-9_]*\Z",
+    _("Write the variable’s name, for example OPENAI_API_KEY; the key itself does not belong here."),
+)
 validate_name = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._:@/+-]*\Z",
     _("Use letters, digits and . _ : @ / + - only, starting with a letter or digit."),
@@ -36,16 +44,18 @@ class Provider(models.Model):
         help_text=_("The service as litellm names it: openai, anthropic, groq, gemini, azure, bedrock …"),
     )
     wire = models.CharField(_("wire"), max_length=16, choices=Wire, default=Wire.OPENAI)
-    base_url = models.URLField(
+    base_url = models.CharField(
         _("base URL"),
         blank=True,
         max_length=500,
+        validators=[validate_base_url],
         help_text=_("For example https://api.openai.com/v1. Empty: the service's usual address."),
     )
     api_key_env = models.CharField(
         _("API key variable"),
         max_length=64,
         blank=True,
+        validators=[validate_variable],
         help_text=_(
             "The environment variable that holds the key, for example OPENAI_API_KEY. A key stored here wins over it."
         ),

@@ -25,7 +25,7 @@ class Quality(models.TextChoices):
 
 
 class Usage(models.Model):
-    """One accepted request. Written once by `proxy.usage.drain`; names are copies, so that the row outlives what it names."""
+    """One accepted request, written once by `proxy.usage.drain`. Names are copies: the row outlives what it names."""
 
     request_id = models.CharField(_("request id"), max_length=40, unique=True)
     created_at = models.DateTimeField(_("time"), db_index=True)
@@ -63,8 +63,8 @@ class Usage(models.Model):
         ordering = ["-id"]
         verbose_name = _("usage record")
         verbose_name_plural = _("usage")
-        # For lists that show the newest first: what most rows have in common is met soon without an index, what few rows
-        # have is found by a small one. Each of the admin's filters so takes milliseconds at a million rows.
+        # For lists that show the newest first: what most rows have in common is met soon without an index, what few
+        # rows have is found by a small one. Each of the admin's filters so takes milliseconds at a million rows.
         indexes = [
             models.Index(fields=["tenant_id", "-created_at"], name="usage_by_tenant"),
             models.Index(fields=["user_id", "-created_at"], name="usage_by_user"),

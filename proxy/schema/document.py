@@ -3,8 +3,8 @@
 from http import HTTPStatus
 from typing import Any
 
-# Either of the two, under its name in `components.securitySchemes`.
-CREDENTIALS: Any = [{"Bearer": []}, {"ApiKey": []}]
+# Either of the two, under its name in `components.securitySchemes`; or none: an anonymous caller, public chains only.
+CREDENTIALS: Any = [{"Bearer": []}, {"ApiKey": []}, {}]
 SECURITY_SCHEMES = {
     "Bearer": {
         "type": "http",
@@ -18,6 +18,7 @@ TAGS = [
     {"name": "chat", "description": "Answers from a model, or from the first model of a chain that can."},
     {"name": "embeddings", "description": "Vectors for texts."},
     {"name": "models", "description": "The chains and models that you may use."},
+    {"name": "usage", "description": "What you used this month, and what your budgets have left."},
     {"name": "auth", "description": "Short-lived tokens for users who log in with a password."},
     {"name": "health", "description": "For load balancers and monitoring. No credential needed."},
     {"name": "aliases", "description": "Other addresses of the routes above."},

@@ -42,7 +42,12 @@ STREAM_GUARD = asked(
     {"type": "string", "enum": list(StreamGuard.values)},
     "`buffered` holds a streamed answer back until it is whole, so that even a break in the middle falls back unseen.",
 )
-OPTIONS = [TAGS, TIMEOUT]
+CACHE_CONTROL = asked(
+    "Cache-Control",
+    {"type": "string", "examples": ["no-cache"]},
+    "`no-cache`: ask the model even if a cached answer is there. `no-store`: and do not keep the answer either.",
+)
+OPTIONS = [TAGS, TIMEOUT, CACHE_CONTROL]
 
 ANSWERS = [
     answered("x-gateway-model", {"type": "string"}, "The model that answered.", on=[200], always=True),
@@ -57,6 +62,15 @@ ANSWERS = [
         "What the answer cost, in US dollars; 0 where the price is not known. Not on streams.",
         on=[200],
     ),
+    answered("Age", {"type": "integer"}, "Seconds since a cached answer was given.", on=[200]),
+    answered("x-ratelimit-limit-requests", {"type": "integer"}, "Requests a minute, of the tightest limit."),
+    answered("x-ratelimit-remaining-requests", {"type": "integer"}, "What is left of it."),
+    answered(
+        "x-ratelimit-reset-requests", {"type": "string"}, "Until its oldest request counts no more: `1s`, `1m0s`."
+    ),
+    answered("x-gateway-budget-remaining-tokens", {"type": "integer"}, "What the tightest monthly budget has left."),
     answered("x-gateway-overhead-ms", {"type": "number"}, "What the gateway added to the providers' time."),
-    answered("x-should-retry", {"type": "string", "const": "false"}, "There when another try will not help.", on=[503]),
+    answered(
+        "x-should-retry", {"type": "string", "const": "false"}, "There when another try will not help.", on=[429, 503]
+    ),
 ]

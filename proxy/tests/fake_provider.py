@@ -1,4 +1,4 @@
-"""A provider to script: speaks OpenAI's wire on a real socket, does what each test tells it, and remembers all of it."""
+"""A provider to script: speaks OpenAI's wire on a real socket, does what a test tells it, and remembers it."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ class Received:
 
 
 class FakeProvider:
-    """`provider.on("one", text("Hi"))` answers model “one”; several behaviours are used up in turn, the last one stays."""
+    """`provider.on("one", text("Hi"))` answers model “one”; several behaviours are used in turn, the last one stays."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []

@@ -1,7 +1,5 @@
 """POST /v1/chat/completions: a plain answer."""
 
-
-
 from conftest import Cast, Catalogue, LiveGateway
 from proxy.tests.fake_provider import FakeProvider, text
 

@@ -20,7 +20,7 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
 def ask(url: str, key: str, model: str = "chain") -> httpx.Response:
-    headers = {"Authorization": f"Bearer {key}"}
+    headers = {"Authorization": f"Bearer {key}", "Cache-Control": "no-store"}
     body = {"model": model, "messages": MESSAGES}
     return httpx.post(f"{url}/v1/chat/completions", json=body, headers=headers, timeout=20)
 

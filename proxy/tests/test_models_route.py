@@ -95,6 +95,7 @@ def test_an_allow_list_shortens_the_list(gateway: LiveGateway, cast: Cast, catal
     assert names(gateway, Member(cast.alice.user, key, row)) == ["chain", "fake/two"]
 
 
-def test_nobody_sees_a_list_without_a_credential(gateway: LiveGateway):
+def test_nobody_sees_a_list_without_a_credential_where_anonymous_calls_are_off(gateway: LiveGateway, settings: Any):
+    settings.GATEWAY_ANONYMOUS = False
     for path in ("/v1/models", "/models", "/v1/models/default"):
         assert_refused(httpx.get(gateway.url + path), 401, "authentication_error", "invalid_api_key")

@@ -34,6 +34,10 @@ class TokenCount:
     cached: int = 0
     reasoning: int = 0
 
+    @property
+    def total(self) -> int:
+        return self.prompt + self.completion
+
     @classmethod
     def from_usage(cls, usage: Any) -> "TokenCount | None":
         """Read OpenAI's `usage` object; None if it is missing or has no token counts."""

@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from accounts.ledger.keys import USAGE_STREAM
 from accounts.redis import sync_client
 from proxy.models import DeadLetter, StreamPosition, Usage
-from proxy.usage import effects, rows
+from proxy.usage import effects, rows, tallies
 from proxy.usage.entry import FIELD, Entry
 
 logger = logging.getLogger(__name__)
@@ -111,7 +111,9 @@ def _read_batch() -> list[Entry]:
 
 def _write(entries: Iterable[Entry]) -> list[Usage]:
     """The rows that this transaction is the first to write. Whatever must count each request once belongs in here."""
-    return rows.insert([entry for entry in entries if entry.usage])
+    written = rows.insert([entry for entry in entries if entry.usage])
+    tallies.add(written)
+    return written
 
 
 def _bury(refused: list[Entry]) -> None:

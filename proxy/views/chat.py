@@ -7,6 +7,7 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
+from proxy.cache import name_of
 from proxy.call import Call
 from proxy.catalogue import Catalogue
 from proxy.chat import ChatRequest
@@ -32,6 +33,7 @@ class ChatCompletions(AsyncAPIView):
         async def decide(catalogue: Catalogue) -> Call:
             caller = await gateway.credentials.authenticate(request.headers, self.client_ip)
             route = catalogue.route(chat.names, caller)
+            cacheable = route.cache_ttl_s > 0 and not chat.stream and options.writes_cache
             return Call(
                 request_id=self.request_id,
                 caller=caller,
@@ -43,9 +45,14 @@ class ChatCompletions(AsyncAPIView):
                 tags=options.tags,
                 prompt_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
                 deadline_s=options.deadline_s(route.deadline_s),
+                reads_cache=cacheable and options.reads_cache,
+                cached_name=name_of(caller.cache_scope, route.fingerprint, chat.body) if cacheable else "",
             )
 
         call = await gateway.admit(decide)
+        if call.cached:
+            gateway.finish(call)
+            return _json(call.cached.raw, call)
         if chat.stream:
             return await self._stream(gateway, call, chat, options)
         return await self._whole(gateway, call)
@@ -54,8 +61,8 @@ class ChatCompletions(AsyncAPIView):
         with gateway.finish_on_error(call):
             answer = await gateway.relay.complete(call)
             await measure(call)
-        gateway.finish(call)
-        return HttpResponse(answer.raw, content_type="application/json", headers=call.headers())
+        gateway.finish(call, answer=answer.raw)
+        return _json(answer.raw, call)
 
     async def _stream(self, gateway: Gateway, call: Call, chat: ChatRequest, options: Options) -> EventStream:
         with gateway.finish_on_error(call):
@@ -69,3 +76,7 @@ class FallbackCompletion(ChatCompletions):
     """The same with an explicit list of models and chains, tried in order."""
 
     names_listed = True
+
+
+def _json(raw: bytes, call: Call) -> HttpResponse:
+    return HttpResponse(raw, content_type="application/json", headers=call.headers())

@@ -24,9 +24,8 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
         parser.add_argument("--port", type=_port, default=5000, help="port to listen on (default: %(default)s)")
         parser.add_argument("--workers", type=int, default=1, help="web processes (default: %(default)s)")
-        parser.add_argument("--reload", action="store_true", help="restart when a source file changes")
 
-    def handle(self, *args: Any, host: str, port: int, workers: int, reload: bool, **options: Any) -> None:
+    def handle(self, *args: Any, host: str, port: int, workers: int, **options: Any) -> None:
         if workers < 1:
             raise CommandError("--workers must be at least 1.")
         if settings.EMBEDDED:
@@ -48,7 +47,6 @@ class Command(BaseCommand):
             backpressure=BACKPRESSURE,
             respawn_failed_workers=True,
             workers_kill_timeout=STOP_PATIENCE_S,
-            reload=reload,
             log_access=False,
         ).serve()
 

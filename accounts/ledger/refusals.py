@@ -1,0 +1,81 @@
+"""Why the ledger refuses, honestly: what is spent is final for the month, what is only reserved comes back.
+
+GatewayError
+├── RateLimited       429   rate_limit_error     rate_limit_exceeded   Retry-After
+├── BudgetReserved    429   rate_limit_error     budget_reserved       Retry-After
+└── BudgetSpent       429   insufficient_quota   insufficient_quota    x-should-retry: false
+"""
+
+from typing import Any
+
+from accounts.errors import GatewayError, RateLimited
+from accounts.limits import Budget, Month, RateLimit, duration
+
+WHOSE = {
+    "global": "everyone together",
+    "tenant": "your tenant",
+    "user": "your user",
+    "key": "your API key",
+    "ip": "anonymous calls from your address",
+}
+RESERVED_RETRY_S = 2.0
+
+
+def rate_limited(limit: RateLimit, *, retry_ms: int) -> RateLimited:
+    """The refusal of a request that a rolling window has no room for; `retry_ms` until it has."""
+    return RateLimited(
+        f"The limit of {limit.limit} requests a minute for {WHOSE[limit.scope]} is reached. Wait {duration(retry_ms)}, "
+        "then try again.",
+        retry_after_s=retry_ms / 1000,
+        headers={
+            "x-ratelimit-limit-requests": str(limit.limit),
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-reset-requests": duration(retry_ms),
+        },
+    )
+
+
+class BudgetRefusal(GatewayError):
+    """A budget has no room for the request."""
+
+    status = 429
+
+    def __init__(self, message: str, budget: Budget, *, left: int, **kwargs: Any) -> None:
+        super().__init__(message, **kwargs)
+        self.budget = budget
+        self.left = max(0, left)
+        self.headers["x-gateway-budget-remaining-tokens"] = str(self.left)
+
+
+class BudgetReserved(BudgetRefusal):
+    """Requests in flight have reserved what is left; some of it will come back."""
+
+    type = "rate_limit_error"
+    code = "budget_reserved"
+
+    def __init__(self, budget: Budget, month: Month, *, limit: int, spent: int, reserved: int, asked: int) -> None:
+        super().__init__(
+            f"The monthly token budget of {WHOSE[budget.scope]} has no room just now: requests in flight have "
+            f"reserved {reserved:,} of the {limit - spent:,} tokens that are left, and this one may need {asked:,}. "
+            "Try again in a moment, or send a smaller max_tokens.",
+            budget,
+            left=limit - spent - reserved,
+            retry_after_s=RESERVED_RETRY_S,
+        )
+
+
+class BudgetSpent(BudgetRefusal):
+    """What is left of the month cannot hold the request."""
+
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+
+    def __init__(self, budget: Budget, month: Month, *, limit: int, spent: int, reserved: int, asked: int) -> None:
+        super().__init__(
+            f"The monthly token budget of {WHOSE[budget.scope]} ({limit:,} tokens, {spent:,} spent) cannot hold this "
+            f"request, which may need {asked:,}. It starts anew on {month.end:%Y-%m-%d} ({month.zone.key}). Send a "
+            "smaller max_tokens or a shorter prompt, or ask an administrator for a top-up.",
+            budget,
+            left=limit - spent - reserved,
+            headers={"x-should-retry": "false"},
+        )

@@ -1,0 +1,93 @@
+"""How much a caller may: requests in any minute, tokens in a calendar month."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from accounts.redis import key
+
+Scope = Literal["global", "tenant", "user", "key", "ip"]
+Mode = Literal["hard", "soft"]
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """At most `limit` requests in any 60 seconds, for one subject of a scope."""
+
+    scope: Scope
+    subject: str
+    limit: int
+
+    @property
+    def window(self) -> str:
+        """Its name in Redis."""
+        return key("rate", self.scope, self.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """Tokens a month for one subject of a scope. `limit` None: only counted. `top_ups`: tokens added, by month."""
+
+    scope: Scope
+    subject: str
+    limit: int | None
+    mode: Mode = "hard"
+    top_ups: dict[str, int] = field(default_factory=dict)
+
+    def counter(self, month: str) -> str:
+        """The name of its counter in Redis."""
+        return key("budget", self.scope, self.subject, month)
+
+    def limit_in(self, month: str) -> int | None:
+        """The month's limit with its top-ups; None where there is none."""
+        return None if self.limit is None else self.limit + self.top_ups.get(month, 0)
+
+    def enforced_in(self, month: str) -> int | None:
+        """What may not be exceeded in this month; None for a soft budget, or none."""
+        return self.limit_in(month) if self.mode == "hard" else None
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A calendar month in a time zone."""
+
+    zone: ZoneInfo
+    year: int
+    number: int
+
+    @classmethod
+    def at(cls, ms: float, zone: ZoneInfo) -> "Month":
+        """The month of a moment, in milliseconds since the epoch."""
+        local = datetime.fromtimestamp(ms / 1000, zone)
+        return cls(zone, local.year, local.month)
+
+    def __str__(self) -> str:
+        return f"{self.year:04}-{self.number:02}"
+
+    @property
+    def start(self) -> datetime:
+        return datetime(self.year, self.number, 1, tzinfo=self.zone)
+
+    @property
+    def end(self) -> datetime:
+        """The first moment of the next month."""
+        year, number = divmod(self.year * 12 + self.number, 12)
+        return datetime(year, number + 1, 1, tzinfo=self.zone)
+
+    @property
+    def start_ms(self) -> int:
+        return int(self.start.timestamp() * 1000)
+
+    @property
+    def end_ms(self) -> int:
+        return int(self.end.timestamp() * 1000)
+
+
+def duration(ms: float) -> str:
+    """A duration as OpenAI's headers write it: 250ms, 1s, 6m0s."""
+    if ms < 1000:
+        return f"{max(0, round(ms))}ms"
+    seconds = -(-int(ms) // 1000)
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes}m{rest}s" if minutes else f"{seconds}s"

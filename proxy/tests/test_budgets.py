@@ -1,0 +1,192 @@
+"""Monthly token budgets: reserved before, exact after."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from accounts.models import MonthlyTally, TopUp
+from conftest import Cast, Catalogue, LiveGateway, wait_until
+from proxy.models import Usage
+from proxy.tests.fake_provider import FakeProvider, chunks, error, stream, text
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+Recorded = Callable[..., list[Usage]]
+
+
+def ask(gateway: LiveGateway, headers: dict[str, str], **fields: object) -> httpx.Response:
+    body = {"model": "fake/one", "messages": MESSAGES, **fields}
+    return httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers, timeout=20)
+
+
+def budget(gateway: LiveGateway, headers: dict[str, str], scope: str) -> dict[str, Any]:
+    """The live state of one budget, once nothing is reserved any more."""
+
+    def state() -> dict[str, Any]:
+        budgets = httpx.get(f"{gateway.url}/v1/usage", headers=headers).json()["budgets"]
+        return dict(next(entry for entry in budgets if entry["scope"] == scope))
+
+    wait_until(lambda: state()["reserved"] == 0, "every reservation to be settled")
+    return state()
+
+
+def set_budget(row: object, tokens: int | None) -> None:
+    row.monthly_token_budget = tokens  # type: ignore[attr-defined]
+    row.save()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _one_model(catalogue: Catalogue, provider: FakeProvider) -> None:
+    catalogue.model("fake/one", max_output_tokens=1000)
+    provider.on("one", text("Hello"))  # 10 tokens
+
+
+@pytest.mark.parametrize("scope", ["tenant", "user", "key"])
+def test_what_an_answer_used_is_spent(scope: str, gateway: LiveGateway, cast: Cast, provider: FakeProvider):
+    row = {"tenant": cast.acme, "user": cast.alice.user, "key": cast.alice.key_row}[scope]
+    set_budget(row, 5000)
+    response = ask(gateway, cast.alice.headers, max_tokens=50)
+    assert response.status_code == 200
+    state = budget(gateway, cast.alice.headers, scope)
+    assert (state["limit"], state["spent"], state["left"]) == (5000, 10, 4990)
+    assert provider.bodies("one")[0]["max_tokens"] == 50
+
+
+def test_a_spent_budget_is_final_and_the_sdk_does_not_retry_it(
+    gateway: LiveGateway, cast: Cast, provider: FakeProvider
+):
+    set_budget(cast.alice.user, 5)
+    with pytest.raises(openai.RateLimitError) as refusal:
+        gateway.sdk(cast.alice, max_retries=3).chat.completions.create(
+            model="fake/one", messages=MESSAGES, max_tokens=50
+        )
+    assert refusal.value.code == "insufficient_quota"
+    assert refusal.value.response.headers["x-should-retry"] == "false"
+    assert "your user" in refusal.value.message
+    assert provider.received == []
+
+
+def test_what_is_only_reserved_may_be_tried_again(gateway: LiveGateway, cast: Cast, provider: FakeProvider):
+    set_budget(cast.alice.user, 1000)
+    provider.on("one", stream(chunks("Hel", "lo"), pause_s=0.3))
+    body = {"model": "fake/one", "messages": MESSAGES, "stream": True, "max_tokens": 700}
+    with httpx.stream("POST", f"{gateway.url}/v1/chat/completions", json=body, headers=cast.alice.headers) as first:
+        assert first.status_code == 200
+        refused = ask(gateway, cast.alice.headers, max_tokens=700)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "budget_reserved")
+        assert int(refused.headers["retry-after"]) >= 1
+        first.read()
+    assert budget(gateway, cast.alice.headers, "user")["spent"] == 10
+    provider.on("one", text("Hello"))
+    assert ask(gateway, cast.alice.headers, max_tokens=700).status_code == 200
+
+
+def test_nothing_is_injected_while_there_is_room(gateway: LiveGateway, cast: Cast, provider: FakeProvider):
+    set_budget(cast.alice.user, 100_000)
+    ask(gateway, cast.alice.headers)
+    assert "max_tokens" not in provider.bodies("one")[0]
+    assert "max_completion_tokens" not in provider.bodies("one")[0]
+
+
+def test_the_chains_cap_is_injected_where_the_models_own_limit_does_not_fit(
+    gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider
+):
+    set_budget(cast.alice.user, 500)
+    catalogue.chain("chain", catalogue.model("fake/two", max_output_tokens=1000), default_max_tokens=100)
+    provider.on("two", text("Hello"))
+    assert ask(gateway, cast.alice.headers, model="chain").status_code == 200
+    assert provider.bodies("two")[0]["max_completion_tokens"] == 100
+
+
+def test_a_chain_may_shorten_the_answer_to_what_is_left(
+    gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider
+):
+    set_budget(cast.alice.user, 100)
+    catalogue.chain("chain", catalogue.model("fake/two", max_output_tokens=1000), clamp_max_tokens=True)
+    provider.on("two", text("Hello"))
+    assert ask(gateway, cast.alice.headers, model="chain", max_tokens=900).status_code == 200
+    assert 0 < provider.bodies("two")[0]["max_tokens"] < 100
+
+
+def test_a_soft_budget_only_counts(gateway: LiveGateway, cast: Cast):
+    cast.acme.budget_mode = "soft"
+    set_budget(cast.acme, 5)
+    assert ask(gateway, cast.alice.headers).status_code == 200
+    state = budget(gateway, cast.alice.headers, "tenant")
+    assert (state["mode"], state["spent"], state["left"]) == ("soft", 10, 0)
+
+
+def test_a_top_up_gives_room_at_once(gateway: LiveGateway, cast: Cast):
+    set_budget(cast.alice.user, 5)
+    assert ask(gateway, cast.alice.headers, max_tokens=50).status_code == 429
+    month = httpx.get(f"{gateway.url}/v1/usage", headers=cast.alice.headers).json()["period"]["start"][:7]
+    TopUp.objects.create(user=cast.alice.user, month=month, tokens=5000, reason="A launch", created_by=cast.bob.user)
+    assert ask(gateway, cast.alice.headers, max_tokens=50).status_code == 200
+
+
+def test_a_failed_chain_gives_everything_back(gateway: LiveGateway, cast: Cast, provider: FakeProvider):
+    set_budget(cast.alice.user, 5000)
+    provider.on("one", error(503))
+    assert ask(gateway, cast.alice.headers).status_code == 502
+    assert budget(gateway, cast.alice.headers, "user")["spent"] == 0
+
+
+def test_more_choices_reserve_more(gateway: LiveGateway, cast: Cast):
+    set_budget(cast.alice.user, 1000)
+    assert ask(gateway, cast.alice.headers, max_tokens=400, n=2).status_code == 200
+    assert ask(gateway, cast.alice.headers, max_tokens=400, n=3).json()["error"]["code"] == "insufficient_quota"
+
+
+def test_what_is_left_is_in_the_headers(gateway: LiveGateway, cast: Cast):
+    set_budget(cast.acme, 10_000)
+    set_budget(cast.alice.user, 5000)
+    left = int(ask(gateway, cast.alice.headers, max_tokens=50).headers["x-gateway-budget-remaining-tokens"])
+    assert 4500 < left < 4950
+
+
+def test_exactly_as_many_as_fit_are_admitted_at_once(
+    gateway: LiveGateway, cast: Cast, provider: FakeProvider, recorded: Recorded
+):
+    seeds = itertools.count(100)  # each body is another, so that none is answered from the cache
+
+    def body() -> dict[str, object]:
+        return {"model": "fake/one", "messages": MESSAGES, "max_tokens": 1000, "seed": next(seeds)}
+
+    size = len(httpx.Request("POST", "http://x", json=body()).content) + 1000
+    set_budget(cast.acme, 7 * size)
+    usage = {"prompt_tokens": size - 1000, "completion_tokens": 1000, "total_tokens": size}
+    provider.on("one", text("Hello", usage=usage))
+
+    async def ask_all() -> list[int]:
+        async with httpx.AsyncClient(timeout=60, headers=cast.alice.headers) as client:
+            url = f"{gateway.url}/v1/chat/completions"
+            answers = await asyncio.gather(*(client.post(url, json=body()) for _ in range(60)))
+            return [answer.status_code for answer in answers]
+
+    statuses = asyncio.run(ask_all())
+    assert statuses.count(200) == 7
+    assert asyncio.run(ask_all()).count(200) == 0
+    rows = recorded(7)
+    spent = budget(gateway, cast.alice.headers, "tenant")["spent"]
+    assert spent == sum(row.total_tokens for row in rows) == 7 * size
+    tally = MonthlyTally.objects.get(scope="tenant", subject=str(cast.acme.pk))
+    assert (tally.requests, tally.tokens) == (7, spent)
+
+
+def test_usage_shows_the_month(gateway: LiveGateway, cast: Cast, recorded: Recorded):
+    cast.acme.time_zone = "Pacific/Auckland"
+    set_budget(cast.acme, 5000)
+    ask(gateway, cast.alice.headers)
+    recorded()
+    usage = httpx.get(f"{gateway.url}/v1/usage", headers=cast.alice.headers).json()
+    assert usage["object"] == "usage"
+    assert usage["period"]["time_zone"] == "Pacific/Auckland"
+    assert usage["period"]["start"][8:19] == "01T00:00:00"
+    assert (usage["requests"], usage["prompt_tokens"], usage["completion_tokens"]) == (1, 7, 3)
+    assert [entry["scope"] for entry in usage["budgets"]] == ["tenant"]
+    others = httpx.get(f"{gateway.url}/v1/usage", headers=cast.charlie.headers).json()
+    assert (others["requests"], others["budgets"]) == (0, [])

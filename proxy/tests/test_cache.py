@@ -1,0 +1,88 @@
+"""The response cache."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from conftest import Cast, Catalogue, LiveGateway
+from proxy.models import ModelChain, Usage
+from proxy.tests.fake_provider import FakeProvider, error, text
+
+MESSAGES = [{"role": "user", "content": "Hi"}]
+
+
+def ask(gateway: LiveGateway, headers: dict[str, str], **fields: object) -> httpx.Response:
+    body = {"model": "chain", "messages": MESSAGES, **fields}
+    return httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers, timeout=20)
+
+
+@pytest.fixture(autouse=True)
+def _one_chain(catalogue: Catalogue, provider: FakeProvider) -> None:
+    catalogue.chain("chain", catalogue.model("fake/one"), catalogue.model("fake/two"))
+    provider.on("one", text("First"), text("Second"))
+    provider.on("two", text("Other"))
+
+
+def test_the_same_request_is_answered_from_the_cache(
+    gateway: LiveGateway, cast: Cast, recorded: Callable[..., list[Usage]]
+):
+    first, second = ask(gateway, cast.alice.headers), ask(gateway, cast.alice.headers)
+    assert (first.headers["x-gateway-cache"], second.headers["x-gateway-cache"]) == ("miss", "hit")
+    assert second.content == first.content
+    assert int(second.headers["age"]) >= 0
+    assert second.headers["x-gateway-model"] == "fake/one"
+    assert second.headers["x-gateway-cost-usd"] == "0.000000"
+    row = recorded(2)[1]
+    assert (row.status, row.prompt_tokens, row.completion_tokens, row.cost_microusd) == ("cached", 0, 0, 0)
+
+
+def test_colleagues_share_answers_and_tenants_do_not(gateway: LiveGateway, cast: Cast):
+    ask(gateway, cast.alice.headers)
+    assert ask(gateway, cast.bob.headers).headers["x-gateway-cache"] == "hit"
+    assert ask(gateway, cast.charlie.headers).headers["x-gateway-cache"] == "miss"
+
+
+def test_another_body_is_another_answer(gateway: LiveGateway, cast: Cast):
+    ask(gateway, cast.alice.headers)
+    assert ask(gateway, cast.alice.headers, temperature=0).headers["x-gateway-cache"] == "miss"
+
+
+def test_no_cache_does_not_read_but_writes(gateway: LiveGateway, cast: Cast):
+    ask(gateway, cast.alice.headers)
+    fresh = ask(gateway, {**cast.alice.headers, "Cache-Control": "no-cache"})
+    assert (fresh.headers["x-gateway-cache"], fresh.json()["choices"][0]["message"]["content"]) == ("bypass", "Second")
+    assert ask(gateway, cast.alice.headers).content == fresh.content
+
+
+def test_no_store_neither_reads_nor_writes(gateway: LiveGateway, cast: Cast):
+    headers = {**cast.alice.headers, "Cache-Control": "no-store"}
+    assert [ask(gateway, headers).headers["x-gateway-cache"] for _ in range(2)] == ["bypass", "bypass"]
+    assert ask(gateway, cast.alice.headers).headers["x-gateway-cache"] == "miss"
+
+
+def test_a_fallbacks_answer_is_not_kept(gateway: LiveGateway, cast: Cast, provider: FakeProvider):
+    provider.on("one", error(503))
+    ask(gateway, cast.alice.headers)
+    assert ask(gateway, cast.alice.headers).headers["x-gateway-cache"] == "miss"
+
+
+def test_an_edited_chain_forgets(gateway: LiveGateway, cast: Cast):
+    ask(gateway, cast.alice.headers)
+    chain = ModelChain.objects.get(name="chain")
+    chain.deadline_s = 60
+    chain.save()
+    assert ask(gateway, cast.alice.headers).headers["x-gateway-cache"] == "miss"
+
+
+def test_a_chain_may_go_without(gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider):
+    catalogue.chain("uncached", catalogue.model("fake/three"), cache_ttl_s=0)
+    provider.on("three", text("Hello"))
+    states = [ask(gateway, cast.alice.headers, model="uncached").headers["x-gateway-cache"] for _ in range(2)]
+    assert states == ["bypass", "bypass"]
+
+
+def test_a_hit_counts_a_request_but_no_tokens(gateway: LiveGateway, cast: Cast):
+    cast.alice.user.requests_per_minute = 2
+    cast.alice.user.save()
+    assert [ask(gateway, cast.alice.headers).status_code for _ in range(3)] == [200, 200, 429]
