@@ -1,6 +1,7 @@
 """Reading the environment. An empty variable counts as unset."""
 
 import os
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
@@ -33,7 +34,7 @@ def switch(name: str, *, default: bool = False) -> bool:
     raise ImproperlyConfigured(f"{name} must be true or false, not {value!r}.")
 
 
-def url(name: str, *schemes: str) -> str:
+def url(name: str, *, schemes: Sequence[str]) -> str:
     """A URL with one of these schemes, "" if it is not set; raises ImproperlyConfigured, without showing passwords."""
     value = text(name)
     try:

@@ -19,8 +19,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # Where things live ------------------------------------------------------------------------------------------------
 
-DATABASE_URL = env.url("DATABASE_URL", "postgres", "postgresql")
-REDIS_URL = env.url("REDIS_URL", "redis", "rediss", "unix")
+DATABASE_URL = env.url("DATABASE_URL", schemes=["postgres", "postgresql"])
+REDIS_URL = env.url("REDIS_URL", schemes=["redis", "rediss", "unix"])
 # With neither, one process does everything: SQLite, an in-process Redis, and the worker's tasks in the background.
 EMBEDDED = not DATABASE_URL and not REDIS_URL
 if bool(DATABASE_URL) != bool(REDIS_URL):
