@@ -1,6 +1,7 @@
 """The ASGI entry point: hot routes go to the lean handler, everything else to Django's own."""
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from typing import Any
@@ -39,11 +40,12 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def route(scope: Scope, receive: Receive, send: Send) -> None:
     """Give a request its id, its body and its handler."""
+    began = time.perf_counter()
     request_id = scope["gateway.request_id"] = new_request_id()
     try:
         body = await read_body(receive)
     except GatewayError as refusal:
-        await send_response(with_gateway_headers(error_response(refusal, request_id)), send)
+        await send_response(with_gateway_headers(error_response(refusal, request_id), began), send)
         return
     match = _async_view(scope["path"])
     if match:

@@ -1,5 +1,6 @@
 """REST framework's APIView, awaited."""
 
+import time
 from typing import Any, NoReturn
 
 from django.http import HttpRequest
@@ -24,6 +25,7 @@ class AsyncAPIView(APIView):
     view_is_async = True  # Django would look at the handlers, which decorators (drf-spectacular's) may have wrapped
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+        began = time.perf_counter()
         self.args, self.kwargs = args, kwargs
         self.request = self.initialize_request(request, *args, **kwargs)
         method = (request.method or "").lower()
@@ -33,8 +35,8 @@ class AsyncAPIView(APIView):
         try:
             response: HttpResponseBase = await handler(self.request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - as REST framework does: the exception handler decides
-            response = with_gateway_headers(self.handle_exception(error))
-        return response
+            response = self.handle_exception(error)
+        return with_gateway_headers(response, began)
 
     def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> NoReturn:
         allowed = ", ".join(self.allowed_methods)
@@ -55,8 +57,9 @@ class AsyncAPIView(APIView):
         return client_ip(meta.get("REMOTE_ADDR", ""), meta.get("HTTP_X_FORWARDED_FOR"))
 
 
-def with_gateway_headers(refusal: HttpResponseBase) -> HttpResponseBase:
-    """What every answer says, also of a request that was refused before it was admitted."""
-    refusal.headers.setdefault("x-gateway-attempts", "0")
-    refusal.headers.setdefault("x-gateway-cache", "bypass")
-    return refusal
+def with_gateway_headers(response: HttpResponseBase, began: float) -> HttpResponseBase:
+    """What every answer says, also of a request that asked no provider. `began`: by `time.perf_counter`."""
+    response.headers.setdefault("x-gateway-attempts", "0")
+    response.headers.setdefault("x-gateway-cache", "bypass")
+    response.headers.setdefault("x-gateway-overhead-ms", f"{(time.perf_counter() - began) * 1000:.1f}")
+    return response
