@@ -3,7 +3,9 @@
 from zoneinfo import ZoneInfo
 
 import orjson
+from django.conf import settings
 
+from accounts.errors import PartUnavailable
 from accounts.ledger import Admission, Ask, Ledger, OtherMonth
 from accounts.ledger.refusals import BudgetRefusal
 from accounts.limits import Month
@@ -18,6 +20,16 @@ async def admit(ledger: Ledger, call: Call, version: int) -> None:
     Raises the ledger's refusals, and StaleConfiguration.
     """
     call.month = Month.at(ledger.now_ms(), ZoneInfo(call.caller.time_zone))
+    try:
+        await _admit(ledger, call, version)
+    except PartUnavailable:
+        if settings.GATEWAY_LEDGER_DOWN != "open" or call.caller.is_anonymous:
+            raise
+        # Let it pass without limits; it is settled, and so counted, once Redis is back.
+        call.admission = Admission(at_ms=round(ledger.now_ms()))
+
+
+async def _admit(ledger: Ledger, call: Call, version: int) -> None:
     try:
         await _reserve(ledger, call, version)
     except OtherMonth as other:  # our clock and Redis's disagree, or midnight passed: by Redis's time it is this one
