@@ -38,8 +38,8 @@ TYPES: dict[str, FieldType] = {
     "presence_penalty": (_NUMBER, "a number"),
     "frequency_penalty": (_NUMBER, "a number"),
     "n": ((int,), "a whole number from 1 to 128"),
-    "max_tokens": ((int,), "a whole number of at least 1"),
-    "max_completion_tokens": ((int,), "a whole number of at least 1"),
+    "max_tokens": ((int,), "a whole number from 1 to a billion"),
+    "max_completion_tokens": ((int,), "a whole number from 1 to a billion"),
     "seed": ((int,), "a whole number"),
     "top_logprobs": ((int,), "a whole number"),
     "logprobs": ((bool,), "true or false"),
@@ -55,8 +55,8 @@ TYPES: dict[str, FieldType] = {
     "audio": ((dict,), "an object"),
     "reasoning_effort": ((str,), "a text"),
 }
-AT_LEAST_ONE = frozenset({"n", "max_tokens", "max_completion_tokens"})
-MOST_CHOICES = 128  # OpenAI's own limit: each choice is held in memory, and billed
+# From 1 to these. Choices: OpenAI's own limit. Tokens: beyond any model, and within the ledger's arithmetic.
+MOST = {"n": 128, "max_tokens": 10**9, "max_completion_tokens": 10**9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def _check_type(name: str, value: Any, field_type: FieldType) -> None:
         return
     # In Python a bool is an int; in JSON it is not.
     wrong = not isinstance(value, types) or (isinstance(value, bool) and bool not in types)
-    if wrong or (name in AT_LEAST_ONE and value < 1) or (name == "n" and value > MOST_CHOICES):
+    if wrong or (name in MOST and not 1 <= value <= MOST[name]):
         raise InvalidRequest(f"{name} must be {expected}.", param=name)
 
 

@@ -37,7 +37,6 @@ class LeanHandler:
         request = ASGIRequest(dict(scope), BytesIO(body))
         request.META["CONTENT_LENGTH"] = str(len(body))  # a chunked body has none, and REST framework goes by it
         request.resolver_match = match
-        request.META["CONTENT_LENGTH"] = str(len(body))  # also of a body sent in chunks
         response = await match.func(request, *match.args, **match.kwargs)
         response.headers["x-request-id"] = scope["gateway.request_id"]
         if isinstance(response, EventStream):

@@ -106,8 +106,8 @@ WRONG: dict[str, list[Any]] = {
     "presence_penalty": ["1", True, {}],
     "frequency_penalty": ["1", True, {}],
     "n": ["2", 0, -1, 1.5, True, [1], 129, 10**6, 10**30],
-    "max_tokens": ["10", 0, -5, 1.5, True, [], 10**30],
-    "max_completion_tokens": ["10", 0, 2.5, False],
+    "max_tokens": ["10", 0, -5, 1.5, True, [], 10**9 + 1, 2**63, 10**30],
+    "max_completion_tokens": ["10", 0, 2.5, False, 10**15],
     "seed": ["1", 1.5, True],
     "top_logprobs": ["1", 1.5, True],
     "logprobs": [1, "yes"],
@@ -252,6 +252,7 @@ ODD_BUT_FINE = {
     "20,000 messages": json.dumps({"model": "fake/one", "messages": MESSAGES * 20_000}).encode(),
     "parts of every kind": with_content(b'[1, null, "x", {}, {"type": "text", "text": 5}, {"type": "image_url"}]'),
     "tools of every kind": with_field(b'"tools": [1, null, {}, []]'),
+    "the most choices of the most tokens": with_field(b'"n": 128, "max_tokens": 1000000000'),
     "an empty list of further models": with_field(b'"models": []'),
     "emoji as surrogate pairs": with_content(b'"\\ud83d\\ude00"'),
 }
