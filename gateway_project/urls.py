@@ -16,5 +16,6 @@ urlpatterns = [
     path("api/docs", docs, name="docs"),
 ]
 
+handler400 = "accounts.views.errors.bad_request"
 handler404 = "accounts.views.errors.not_found"
 handler500 = "accounts.views.errors.server_error"

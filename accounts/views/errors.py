@@ -1,11 +1,23 @@
 """What unknown addresses and unexpected errors look like outside the API's own views."""
 
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from accounts.errors import GatewayError, NotFound, error_response, request_id_of
+from accounts.errors import GatewayError, InvalidRequest, NotFound, error_response, request_id_of
 
 API_PREFIXES = ("/v1/", "/chat/", "/auth/", "/api/", "/models", "/compare_models", "/health")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's handler400: requests that it finds suspicious, such as one for a host that is not ours."""
+    if isinstance(exception, DisallowedHost):
+        refusal = InvalidRequest(
+            "This gateway does not answer to that host name. An operator can add it to ALLOWED_HOSTS."
+        )
+    else:
+        refusal = InvalidRequest("The request is not valid. Check its address, its headers and its body.")
+    return error_response(refusal, request_id_of(request))
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

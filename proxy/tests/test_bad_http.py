@@ -165,6 +165,12 @@ def test_where_chunks_and_a_length_contradict_each_other_the_chunks_count(site: 
     assert len(site.provider.received) == 1
 
 
+def test_another_host_name_is_refused_in_the_contracts_form(site: Site):
+    refused = site.http.post("/auth/token", json={}, headers={"Host": "elsewhere.example"})
+    assert (refused.status_code, refused.json()["error"]["type"]) == (400, "invalid_request_error")
+    assert "ALLOWED_HOSTS" in refused.json()["error"]["message"]
+
+
 def test_pipelined_requests_are_answered_in_order(site: Site):
     with connect(site.gateway.url) as connection:
         connection.sendall(
