@@ -1,0 +1,152 @@
+"""Redis or Postgres away, or mute: quick and honest answers, and recovery without a restart."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from django.conf import settings
+
+from accounts.models.api_key import generate_key
+from conftest import Cast, Catalogue, wait_until
+from proxy.models import Usage
+from proxy.tests.fake_provider import FakeProvider, text
+from proxy.tests.forwarder import Forwarder
+from proxy.tests.processes import WebProcess, same_services
+from proxy.tests.wire import assert_refused
+
+pytestmark = pytest.mark.services
+
+QUICK_S = 1.5
+
+
+def forwarder_to(url: str, usual_port: int) -> Forwarder:
+    address = urlsplit(url)
+    return Forwarder(address.hostname or "", address.port or usual_port)
+
+
+def through(url: str, forwarder: Forwarder) -> str:
+    """The URL with the forwarder in the service's place."""
+    address = urlsplit(url)
+    login, at, _ = address.netloc.rpartition("@")
+    return address._replace(netloc=f"{login}{at}127.0.0.1:{forwarder.port}").geturl()
+
+
+@pytest.fixture
+def redis() -> Iterator[Forwarder]:
+    with forwarder_to(settings.REDIS_URL, 6379) as forwarder:
+        yield forwarder
+
+
+@pytest.fixture
+def postgres() -> Iterator[Forwarder]:
+    with forwarder_to(settings.DATABASE_URL, 5432) as forwarder:
+        yield forwarder
+
+
+@pytest.fixture
+def environment(transactional_db: None, redis: Forwarder, postgres: Forwarder) -> dict[str, str]:
+    ours = same_services()
+    return {
+        **ours,
+        "DATABASE_URL": through(ours["DATABASE_URL"], postgres),
+        "REDIS_URL": through(ours["REDIS_URL"], redis),
+    }
+
+
+@pytest.fixture(autouse=True)
+def _one_model(catalogue: Catalogue, provider: FakeProvider) -> None:
+    catalogue.model("fake/one")
+    provider.on("one", text("Hello"))
+
+
+def ask(server: WebProcess, key: str) -> httpx.Response:
+    body = {"model": "fake/one", "messages": [{"role": "user", "content": "Hi"}]}
+    headers = {"Authorization": f"Bearer {key}", "Cache-Control": "no-store"}
+    return httpx.post(f"{server.url}/v1/chat/completions", json=body, headers=headers, timeout=20)
+
+
+def answers(server: WebProcess, key: str) -> bool:
+    return ask(server, key).status_code == 200
+
+
+def assert_unavailable(response: httpx.Response) -> None:
+    assert_refused(response, 503, "gateway_error", "ledger_unavailable")
+    assert int(response.headers["retry-after"]) >= 1
+
+
+def readiness(server: WebProcess) -> tuple[int, dict[str, str]]:
+    response = httpx.get(f"{server.url}/health/ready", timeout=20)
+    return response.status_code, response.json()["checks"]
+
+
+TROUBLES: dict[str, Callable[[Forwarder], None]] = {"refuses": Forwarder.refuse, "is mute": Forwarder.hang}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
+def test_while_redis(
+    trouble: Callable[[Forwarder], None],
+    redis: Forwarder, environment: dict[str, str], cast: Cast, tmp_path: Path, recorded: Callable[[int], list[Usage]],
+):  # fmt: skip
+    """Requests are refused within moments, the process stays alive but unready, and then everything works again."""
+    with WebProcess(tmp_path, environment) as server:
+        assert answers(server, cast.alice.key)
+        trouble(redis)
+        for _ in range(3):
+            began = time.monotonic()
+            assert_unavailable(ask(server, cast.alice.key))
+            assert time.monotonic() - began < QUICK_S
+        assert httpx.get(f"{server.url}/health").status_code == 200
+        assert readiness(server) == (503, {"database": "ok", "redis": "unavailable", "catalogue": "ok"})
+        redis.forward()
+        wait_until(lambda: answers(server, cast.alice.key), "Redis to be found again")
+        assert readiness(server)[0] == 200
+        assert {row.status for row in recorded(2)} == {"ok"}
+    assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
+def test_a_server_starts_while_redis(
+    trouble: Callable[[Forwarder], None], redis: Forwarder, environment: dict[str, str], cast: Cast, tmp_path: Path
+):
+    trouble(redis)
+    with WebProcess(tmp_path, environment) as server:
+        assert_unavailable(ask(server, cast.alice.key))
+        redis.forward()
+        wait_until(lambda: answers(server, cast.alice.key), "Redis to be found")
+    assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
+def test_a_server_starts_while_postgres(
+    trouble: Callable[[Forwarder], None], postgres: Forwarder, environment: dict[str, str], cast: Cast, tmp_path: Path
+):
+    trouble(postgres)
+    with WebProcess(tmp_path, environment) as server:
+        assert_unavailable(ask(server, cast.alice.key))
+        assert httpx.get(f"{server.url}/health").status_code == 200
+        assert readiness(server) == (503, {"database": "unavailable", "redis": "ok", "catalogue": "not loaded"})
+        postgres.forward()
+        wait_until(lambda: answers(server, cast.alice.key), "Postgres to be found", patience_s=20)
+        assert readiness(server)[0] == 200
+    assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
+def test_while_postgres(
+    trouble: Callable[[Forwarder], None], postgres: Forwarder, environment: dict[str, str], cast: Cast, tmp_path: Path
+):
+    """Who is known goes on; a key that only the database could judge is neither accepted nor called wrong."""
+    with WebProcess(tmp_path, environment) as server:
+        assert answers(server, cast.alice.key)
+        trouble(postgres)
+        assert answers(server, cast.alice.key)
+        assert_unavailable(ask(server, cast.bob.key))
+        assert_unavailable(ask(server, generate_key()))
+        assert ask(server, "gw_live_garbage").status_code == 401
+        postgres.forward()
+        wait_until(lambda: answers(server, cast.bob.key), "Postgres to be found again", patience_s=20)
+        assert ask(server, generate_key()).status_code == 401
+    assert "Traceback" not in server.output
