@@ -25,6 +25,8 @@ from redis.retry import Retry
 logger = logging.getLogger(__name__)
 
 TAG = "{gw}"
+# At once, for one event loop: enough to hide the round trip, few enough that no burst runs out of connections.
+MOST_PIPELINES = 8
 CONFIGURATION_VERSION = f"{TAG}:configuration-version"
 
 
@@ -50,7 +52,8 @@ class Redis:
         self._pipelines: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        await asyncio.gather(*self._pipelines, return_exceptions=True)
+        while self._pipelines:  # each one that ends may send what waited for it
+            await asyncio.gather(*self._pipelines, return_exceptions=True)
         await self._client.aclose()
 
     def execute(self, *command: Any) -> asyncio.Future[Any]:
@@ -70,10 +73,17 @@ class Redis:
             return await self.execute("EVAL", script.source, len(keys), *keys, *args)
 
     def _flush(self) -> None:
+        """Send what waits; while enough pipelines are under way it goes with the next one, which is then fuller."""
+        if not self._waiting or len(self._pipelines) >= MOST_PIPELINES:
+            return
         batch, self._waiting = self._waiting, []
         task = asyncio.create_task(self._send(batch))
         self._pipelines.add(task)
-        task.add_done_callback(self._pipelines.discard)
+        task.add_done_callback(self._sent)
+
+    def _sent(self, pipeline: asyncio.Task[None]) -> None:
+        self._pipelines.discard(pipeline)
+        self._flush()
 
     async def _send(self, batch: list[tuple[tuple[Any, ...], asyncio.Future[Any]]]) -> None:
         try:
@@ -141,5 +151,5 @@ def _async_client() -> "redis.asyncio.Redis":
         socket_connect_timeout=settings.GATEWAY_REDIS_TIMEOUT_S,
         # One retry, so that a stale connection is not an error; the scripts are idempotent by request id.
         retry=AsyncRetry(NoBackoff(), 1),
-        max_connections=64,
+        max_connections=2 * MOST_PIPELINES,
     )
