@@ -259,6 +259,8 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 # Without `collectstatic` (development, trying out) the finders serve; the missing folder is no news to anybody.
 warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
+# WhiteNoise reads its files synchronously; they are small.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators", category=Warning)
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

@@ -13,7 +13,7 @@ from typing import Any
 
 from accounts.errors import GatewayError, NotFound, NotPermitted
 from proxy.attempts import Attempt
-from proxy.upstreams.failures import RateLimited, TimedOut, UpstreamFailure
+from proxy.upstreams.failures import BreakerOpen, RateLimited, TimedOut, UpstreamFailure
 
 
 class ModelNotFound(NotFound):
@@ -97,6 +97,8 @@ class UpstreamRejected(UpstreamError):
 
 
 def _status_of(failures: Sequence[UpstreamFailure]) -> int:
+    """By those that were asked: a model that rests said nothing."""
+    failures = [failure for failure in failures if not isinstance(failure, BreakerOpen)]
     if all(isinstance(failure, RateLimited) for failure in failures):
         return 429
     if all(isinstance(failure, TimedOut) for failure in failures):

@@ -40,7 +40,6 @@ class TenantAdmin(Switches, TenantScopedAdmin):
     fieldsets = (
         (None, {"fields": (("name", "time_zone"), "is_active", ("user_count", "created_at"))}),
         (_("Limits"), {"fields": ("this_month", ("monthly_token_budget", "budget_mode"), "requests_per_minute")}),
-        (_("Privacy"), {"fields": ("store_bodies_days",)}),
     )
     actions = ("switch_off", "switch_on")
 

@@ -356,3 +356,17 @@ def test_a_failing_model_without_alternative_is_asked_all_the_same(
         assert ask(gateway, cast, "fake/one").status_code == 502
     provider.on("one", text("Back"))
     assert content(ask(gateway, cast, "fake/one")) == "Back"
+
+
+def test_a_resting_model_says_nothing_about_why_the_others_failed(
+    gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider
+):
+    catalogue.chain("chain", catalogue.model("fake/one"), catalogue.model("fake/two"))
+    provider.on("one", error(503))
+    provider.on("two", text("Second"))
+    for _ in range(5):
+        ask(gateway, cast)
+    provider.on("two", error(429, "rate_limit_exceeded", retry_after="700"))
+    response = ask(gateway, cast)
+    assert response.status_code == 429
+    assert codes(response) == [("fake/one", "breaker_open"), ("fake/two", "rate_limit_exceeded")]
