@@ -59,6 +59,7 @@ NOT_JSON = {
     "100 levels of lists": with_field(b'"x": ' + b"[" * 100 + b"]" * 100),
     "100 levels of objects": with_field(b'"x": ' + b'{"x":' * 100 + b"1" + b"}" * 100),
     "100,000 open brackets": b"[" * 100_000,
+    "two million lists": with_field(b'"x": [' + b"[]," * 2_000_000 + b"1]"),
 }
 
 
