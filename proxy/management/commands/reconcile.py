@@ -1,0 +1,43 @@
+"""Do the live counters, the usage rows and the tallies agree?"""
+
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+from django.utils import timezone
+from redis.exceptions import RedisError
+
+from accounts.models.top_up import validate_month
+from proxy.usage.reconciliation import Difference, differences
+
+# Requests are settled and drained while the books are read: a difference counts only if it is still there after this.
+PAUSE_S = 2.0
+
+
+class Command(BaseCommand):
+    help = "Compare live counters, usage rows and tallies of a month; exit 1 if they differ."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--month", type=str, help="YYYY-MM (default: this month, UTC)")
+
+    def handle(self, *args: Any, month: str | None, **options: Any) -> None:
+        month = month or timezone.now().strftime("%Y-%m")
+        validate_month(month)
+        try:
+            found = _lasting(month)
+        except (RedisError, DatabaseError) as error:
+            raise CommandError(f"Redis or the database does not answer: {error}") from error
+        for difference in found:
+            self.stdout.write(str(difference))
+        if found:
+            raise CommandError(f"{len(found)} differences in {month}.")
+        self.stdout.write(f"No difference in {month}.")
+
+
+def _lasting(month: str) -> list[Difference]:
+    found = differences(month)
+    if found:
+        time.sleep(PAUSE_S)
+        found = [difference for difference in differences(month) if difference in found]
+    return found
