@@ -55,7 +55,10 @@ class Settlements:
             self.start(self._settle_spooled(path))
 
     async def _settle_spooled(self, path: Path) -> None:
-        lines = await asyncio.to_thread(path.read_bytes)
+        try:
+            lines = await asyncio.to_thread(path.read_bytes)
+        except FileNotFoundError:  # another web process of this machine was faster; settling twice would count once
+            return
         for line in lines.splitlines():
             await self.settle(_from_line(line))
         await asyncio.to_thread(path.unlink, missing_ok=True)
