@@ -71,14 +71,18 @@ class EventStream(HttpResponseBase):
 
 
 class KeepAlive:
-    """Writes a comment whenever nothing else was written for a while: no proxy between takes the answer for dead."""
+    """Writes a comment whenever nothing else was written for a while: no proxy between takes the answer for dead.
+
+    While a write waits for a caller who reads slowly, there is no silence to fill.
+    """
 
     def __init__(self, write: Write) -> None:
         self._write = write
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
-        self._writing: asyncio.Task[None] | None = None
+        self._is_writing = False
+        self._comment: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Write:
         self._schedule()
@@ -87,14 +91,16 @@ class KeepAlive:
     async def __aexit__(self, *error: object) -> None:
         if self._timer:
             self._timer.cancel()
-        if self._writing:
-            await asyncio.wait([self._writing])
+        if self._comment:
+            await asyncio.wait([self._comment])
 
     async def _noted_write(self, data: bytes) -> None:
-        if self._writing:
-            await asyncio.wait([self._writing])
-        self._last = self._loop.time()
+        if self._comment:
+            await asyncio.wait([self._comment])
+        self._is_writing = True
         await self._write(data)
+        self._is_writing = False
+        self._last = self._loop.time()
 
     def _schedule(self) -> None:
         self._timer = self._loop.call_at(self._last + settings.GATEWAY_KEEP_ALIVE_S, self._check)
@@ -102,12 +108,13 @@ class KeepAlive:
     def _check(self) -> None:
         if self._loop.time() - self._last >= settings.GATEWAY_KEEP_ALIVE_S:
             self._last = self._loop.time()
-            self._writing = self._loop.create_task(self._send_comment())
+            if not self._is_writing and self._comment is None:
+                self._comment = self._loop.create_task(self._send_comment())
         self._schedule()
 
     async def _send_comment(self) -> None:
         await self._write(KEEP_ALIVE)
-        self._writing = None
+        self._comment = None
 
 
 def _is_usage_chunk(event: Event) -> bool:
