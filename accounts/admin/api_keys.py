@@ -248,5 +248,4 @@ class APIKeyAdmin(TenantScopedAdmin):
 
 def _model_for(row: APIKey) -> str:
     """A name that a call with this key can use: the first that it is limited to, or the first that it is offered."""
-    offered = names_in(offered_to(row.user.tenant_id))
-    return next(iter([*row.allowed_models, *(name for name in offered if name == "default"), *offered]), "default")
+    return next(iter([*row.allowed_models, *names_in(offered_to(row.user.tenant_id))]), "default")

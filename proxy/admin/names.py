@@ -1,8 +1,12 @@
 """The names that API keys can be limited to, for the form in `accounts.admin`."""
 
-from django.db.models import Q
+from collections.abc import Mapping
+from typing import Any
+
+from django.db.models import Q, QuerySet
 
 from accounts.admin.offers import Groups, offers
+from proxy.catalogue import DEFAULT_CHAIN, Route, load
 from proxy.models import Model, ModelChain
 
 
@@ -13,8 +17,15 @@ def offered(tenant_id: int) -> Q:
 
 @offers
 def names(tenant_id: int | None) -> Groups:
+    """What can be asked (a provider has a key) comes first, and of that the default chain: snippets name it."""
     wanted = Q(is_active=True) if tenant_id is None else offered(tenant_id)
+    catalogue = load()
     return [
-        ("Chains", list(ModelChain.objects.filter(wanted).values_list("name", flat=True).distinct())),
-        ("Models", list(Model.objects.filter(wanted).values_list("name", flat=True).distinct())),
+        ("Chains", _ordered(ModelChain.objects.filter(wanted), catalogue.chains)),
+        ("Models", _ordered(Model.objects.filter(wanted), catalogue.models)),
     ]
+
+
+def _ordered(rows: QuerySet[Any], routes: Mapping[str, Route]) -> list[str]:
+    found = rows.values_list("name", flat=True).distinct()
+    return sorted(found, key=lambda name: (not (name in routes and routes[name].links), name != DEFAULT_CHAIN, name))

@@ -6,6 +6,7 @@ from django.test import Client
 from accounts.models import APIKey
 from accounts.tests.admin_pages import make_operator, page, signed_in, text_of
 from conftest import Cast, Catalogue
+from proxy.models import ModelChain, Provider
 
 
 @pytest.fixture
@@ -48,3 +49,16 @@ def test_a_name_that_the_users_tenant_may_not_use_is_refused(operator, cast: Cas
 
 def test_an_unknown_name_is_refused(operator, cast: Cast):
     assert "Select a valid choice" in issue(operator, cast, "no/such-model")
+
+
+@pytest.mark.parametrize(("key_set", "first"), [(True, "default"), (False, "ready")])
+def test_the_snippet_names_what_can_be_asked(
+    key_set: bool, first: str, operator, cast: Cast, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SOME_API_KEY", "sk-1" if key_set else "")
+    keyed = Provider.objects.create(name="keyed", kind="openai", api_key_env="SOME_API_KEY")
+    catalogue.chain("default", catalogue.model("keyed/x", provider=keyed))
+    ModelChain.objects.get(name="for-all").delete()
+    catalogue.chain("ready", catalogue.demo("echo"))
+    text = text_of(operator.get(page(APIKey, "change", cast.alice.key_row.pk)))
+    assert f"&quot;model&quot;: &quot;{first}&quot;" in text
