@@ -1,12 +1,14 @@
 """An answer as server-sent events. The stream itself writes, so that its end is always its own to see."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 import orjson
 from django.conf import settings
 from django.http.response import HttpResponseBase
 
+from accounts.errors import GatewayError
 from proxy.call import Call
 from proxy.errors import UpstreamError
 from proxy.gateway import Gateway
@@ -15,6 +17,8 @@ from proxy.relay import Stream
 from proxy.upstreams.base import Event
 from proxy.upstreams.failures import UpstreamFailure
 from proxy.upstreams.sse import DONE, KEEP_ALIVE
+
+logger = logging.getLogger(__name__)
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -42,6 +46,9 @@ class EventStream(HttpResponseBase):
         try:
             async with KeepAlive(write) as quiet_write:
                 error = await self._relay(quiet_write)
+        except Exception as mistake:  # the caller is told of it as of any other end
+            logger.exception("Unexpected error in the stream of request %s", self._call.request_id)
+            error = mistake
         except BaseException as ended_by:
             error = ended_by
             raise
@@ -123,11 +130,13 @@ def _is_usage_chunk(event: Event) -> bool:
 
 def _error_event(error: BaseException, call: Call) -> bytes:
     """The honest end of an answer that was cut: one typed event, never `[DONE]`."""
-    code = getattr(error, "code", "internal_error")
-    refusal = UpstreamError(
-        f"The model broke off in mid-answer ({code}). What came so far is incomplete: ask again.",
-        call.attempts,
-        status=502,
-        code=code,
-    )
+    refusal: GatewayError
+    if isinstance(error, UpstreamFailure):
+        message = f"The model broke off in mid-answer ({error.code}). What came so far is incomplete: ask again."
+        refusal = UpstreamError(message, call.attempts, status=502, code=error.code)
+    else:
+        refusal = GatewayError(
+            "The gateway made a mistake in mid-answer. What came so far is incomplete: ask again. If it happens again, "
+            "report the request id."
+        )
     return b"data: " + orjson.dumps({"error": refusal.body(call.request_id)}) + b"\n\n"

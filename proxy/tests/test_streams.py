@@ -1,12 +1,16 @@
 """Streamed answers: what passes through, what the gateway adds, and how an answer ends."""
 
 import json
+from collections.abc import Callable, Sequence
 
 import httpx
 import pytest
 
 from conftest import Cast, Catalogue, LiveGateway
+from proxy.meter import Meter
+from proxy.models import Usage
 from proxy.tests.fake_provider import Behaviour, FakeProvider, chunk, chunks, stream, then_hang
+from proxy.upstreams import Event
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 
@@ -159,3 +163,25 @@ def test_a_stream_carries_the_gateways_headers(
     assert response.headers["x-gateway-model"] == "fake/one"
     assert response.headers["x-gateway-provider"] == "fake"
     assert "x-gateway-cost-usd" not in response.headers
+
+
+def test_a_mistake_of_ours_in_mid_answer_ends_honestly(
+    monkeypatch: pytest.MonkeyPatch, gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider,
+    recorded: Callable[[int], list[Usage]],
+):  # fmt: skip
+    def feed(meter: Meter, events: Sequence[Event]) -> None:
+        if meter.has_content:
+            raise ZeroDivisionError("ours")
+        usual(meter, events)
+
+    usual = Meter.feed
+    monkeypatch.setattr(Meter, "feed", feed)
+    catalogue.model("fake/one")
+    provider.on("one", stream(chunks("Hel", "lo"), pause_s=0.05))
+    response, data = read_stream(gateway, cast)
+    assert said(data[:-1]) == "Hel"
+    error = json.loads(data[-1])["error"]
+    assert (error["type"], error["code"]) == ("gateway_error", "internal_error")
+    assert error["request_id"] == response.headers["x-request-id"]
+    assert "ours" not in response.text
+    assert recorded(1)[0].status == "failed"
