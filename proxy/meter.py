@@ -65,12 +65,17 @@ class Meter:
 
     def _read_choice(self, choice: dict[str, Any]) -> None:
         index = choice.get("index") or 0
-        reason = choice.get("finish_reason")
+        reason = _text(choice.get("finish_reason"))
         if reason or index not in self._finish_reasons:
             self._finish_reasons[index] = reason
         if texts := texts_of(choice.get("delta") or {}):
             self.has_content = True
             self.delivered += texts
+
+
+def _text(value: Any) -> str | None:
+    """A finish reason is a text, or none yet; whatever else a provider puts there counts as a reason unknown to us."""
+    return str(value) if value else None
 
 
 def texts_of(message: dict[str, Any]) -> list[str]:

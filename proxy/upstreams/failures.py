@@ -177,7 +177,7 @@ def from_stream_error(error: Any) -> UpstreamFailure:
     code = error.get("code")
     if isinstance(code, int) and 400 <= code < 600:
         return from_error(code, {**error, "code": error.get("type")})
-    if code in CONTEXT_CODES | CONTENT_CODES:
+    if _text(code) in CONTEXT_CODES | CONTENT_CODES:
         return from_error(400, error)
     if "rate_limit" in f"{code} {error.get('type')}":
         return from_error(429, error)
