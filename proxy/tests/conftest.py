@@ -4,6 +4,7 @@ gateway that a module's tests share.
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 import pytest
@@ -45,7 +46,9 @@ def _site(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
     with django_db_blocker.unblock(), FakeProvider() as provider:
         cast, catalogue = make_cast(), Catalogue(provider)
         catalogue.model("fake/one")
-        with live_gateway() as gateway, httpx.Client(base_url=gateway.url, timeout=30) as http:
+        # What one test had answered must not come to the next from the cache.
+        options: Any = {"headers": {"Cache-Control": "no-store"}, "timeout": 30}
+        with live_gateway() as gateway, httpx.Client(base_url=gateway.url, **options) as http:
             yield Site(gateway, cast, catalogue, provider, http)
         call_command("flush", interactive=False, verbosity=0)
 
