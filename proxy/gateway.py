@@ -104,7 +104,7 @@ class Gateway:
             known = self._loaded()
             try:
                 call = await decide(known)
-                await admission.admit(self.ledger, call, known.version)
+                await self._reserve(call, known.version)
             except StaleConfiguration as stale:
                 await self.reload(stale.current)
             except REFUSALS:
@@ -114,6 +114,20 @@ class Gateway:
             else:
                 return call
         raise PartUnavailable("The gateway's configuration is changing just now. Try again in a moment.")
+
+    async def _reserve(self, call: Call, version: int) -> None:
+        """Admission goes on to its end even if the caller hangs up meanwhile: what it reserved must be given back."""
+        reserving = asyncio.ensure_future(admission.admit(self.ledger, call, version))
+        try:
+            await asyncio.shield(reserving)
+        except asyncio.CancelledError as hung_up:
+            self.settlements.start(self._give_back(call, reserving, hung_up))
+            raise
+
+    async def _give_back(self, call: Call, reserving: "asyncio.Future[None]", hung_up: BaseException) -> None:
+        await asyncio.wait([reserving])
+        if not reserving.cancelled() and reserving.exception() is None:
+            self.finish(call, hung_up)
 
     def finish(self, call: Call, error: BaseException | None = None, *, answer: bytes = b"") -> None:
         """Settle and record the call, whatever becomes of its caller.
@@ -169,6 +183,8 @@ class Gateway:
         """Read the configuration again, unless somebody else just read this version. Raises PartUnavailable."""
         async with self._reloading:
             if self.catalogue is None or self.catalogue.version < at_least:
+                # A database restored from a backup is behind what was published: it must not stay so for ever.
+                await run_sql(ConfigurationVersion.raise_to, at_least)
                 self.catalogue = await run_sql(catalogue.load)
                 self.credentials.forget()
                 self._preparing = asyncio.create_task(self.upstreams.prepare(self.catalogue.targets()))

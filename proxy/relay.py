@@ -15,6 +15,7 @@ from proxy.upstreams import Answer, Event, Upstreams
 from proxy.upstreams.failures import (
     Abandoned,
     BreakerOpen,
+    CallerTimedOut,
     ContentRefused,
     ContextWindowExceeded,
     MalformedAnswer,
@@ -152,6 +153,7 @@ class Relay:
         try:
             answer = await ask(link)
         except UpstreamFailure as failure:
+            failure.redact(link.target.api_key)
             attempt.end(failure)
             call.served_by = None
             if failure.trips_breaker:
@@ -174,11 +176,14 @@ class Relay:
 
 async def _in_time(call: Call, link: Link, answer: Awaitable[T]) -> T:
     """The answer, if it is there before the link's patience and the request's deadline end; else TimedOut."""
+    patience_s = min(link.first_token_timeout_s, call.remaining_s)
+    callers_own = call.deadline_s < call.route.deadline_s and patience_s < link.first_token_timeout_s
     try:
-        async with asyncio.timeout(min(link.first_token_timeout_s, call.remaining_s)):
+        async with asyncio.timeout(patience_s):
             return await answer
     except TimeoutError as error:
-        raise TimedOut("The model did not begin to answer in time.") from error
+        late = CallerTimedOut if callers_own else TimedOut
+        raise late("The model did not begin to answer in time.") from error
 
 
 async def _open(call: Call, link: Link, source: AsyncIterator[Sequence[Event]], *, buffered: bool) -> Stream:

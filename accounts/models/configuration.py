@@ -45,6 +45,11 @@ class ConfigurationVersion(models.Model):
         return cls.objects.filter(pk=1).update(version=F("version") + 1)
 
     @classmethod
+    def raise_to(cls, version: int) -> None:
+        """Count on from this version, where the database is behind it."""
+        cls.objects.filter(pk=1, version__lt=version).update(version=version)
+
+    @classmethod
     def publish(cls) -> None:
         redis.publish_configuration_version(cls.current())
 

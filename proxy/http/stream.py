@@ -64,6 +64,8 @@ class EventStream(HttpResponseBase):
             async for events in self._stream:
                 await self._write(events, write)
         except UpstreamFailure as failure:
+            if self._call.served_by:
+                failure.redact(self._call.served_by.target.api_key)
             self._call.attempts[-1].end(failure)
             return failure
         return None

@@ -24,7 +24,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='provider',
             name='api_key_env',
-            field=models.CharField(blank=True, help_text='The environment variable that holds the key, for example OPENAI_API_KEY. A key stored here wins over it.', max_length=64, validators=[django.core.validators.RegexValidator('^[A-Z][A-Z0-9_]*\\Z', 'Write the variable’s name, for example OPENAI_API_KEY; the key itself does not belong here.')], verbose_name='API key variable'),
+            field=models.CharField(blank=True, help_text='The environment variable that holds the key, for example OPENAI_API_KEY. A key stored here wins over it.', max_length=64, validators=[django.core.validators.RegexValidator('^[A-Z_][A-Z0-9_]*\\Z', 'Write the variable’s name, for example OPENAI_API_KEY; the key itself does not belong here.')], verbose_name='API key variable'),
         ),
         migrations.AlterField(
             model_name='provider',

@@ -14,7 +14,7 @@ validate_base_url = RegexValidator(
     r"^https?://[^\s/?#@]+(/[^\s?#]*)?\Z", _("Write an address such as https://api.openai.com/v1, without a query.")
 )
 validate_variable = RegexValidator(
-    r"^[A-Z][A-Z0-9_]*\Z",
+    r"^[A-Z_][A-Z0-9_]*\Z",
     _("Write the variable’s name, for example OPENAI_API_KEY; the key itself does not belong here."),
 )
 validate_name = RegexValidator(

@@ -8,8 +8,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from accounts.models import APIKey
+from accounts.models import APIKey, ConfigurationVersion
 from accounts.models.api_key import digest, generate_key
+from accounts.redis import CONFIGURATION_VERSION, sync_client
 from accounts.tokens import RefreshToken
 from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.models import ChainLink, Model, ModelChain, Provider
@@ -202,3 +203,11 @@ def test_all_workers_of_one_server_follow_each_change(
             assert seen == {links[(turn + 1) % 2].model.name}
         cast.alice.key_row.revoke()
         assert {ask(server.url, cast.alice.key).status_code for _ in range(20)} == {401}
+
+
+@pytest.mark.usefixtures("chain")
+def test_a_database_restored_from_a_backup_catches_up_with_what_was_published(gateway: LiveGateway, cast: Cast):
+    ahead = ConfigurationVersion.current() + 1000
+    sync_client().set(CONFIGURATION_VERSION, ahead)
+    assert ask(gateway.url, cast.alice.key).status_code == 200
+    assert ConfigurationVersion.current() == ahead

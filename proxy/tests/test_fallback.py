@@ -370,3 +370,31 @@ def test_a_resting_model_says_nothing_about_why_the_others_failed(
     response = ask(gateway, cast)
     assert response.status_code == 429
     assert codes(response) == [("fake/one", "breaker_open"), ("fake/two", "rate_limit_exceeded")]
+
+
+def test_an_impatient_caller_opens_no_breaker_for_others(
+    gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider
+):
+    catalogue.chain("chain", catalogue.model("fake/one"), catalogue.model("fake/two"))
+    provider.on("one", hang)
+    headers = {**cast.alice.headers, "x-gateway-timeout-s": "0.05"}
+    for _ in range(6):
+        body = {"model": "chain", "messages": MESSAGES}
+        assert httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers).status_code == 504
+    provider.on("one", text("First"))
+    assert content(ask(gateway, cast)) == "First"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_provider_that_repeats_our_key_gives_it_to_nobody(
+    streaming: bool, gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider
+):
+    catalogue.model("fake/one")
+    row = Provider.objects.get(name="fake")
+    row.set_api_key("sk-our-own-secret")
+    row.save()
+    provider.on("one", error(400, "sk-our-own-secret", "Bad key sk-our-own-secret."))
+    response = ask(gateway, cast, "fake/one", stream=streaming)
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "Bad key [redacted]."
+    assert "sk-our-own-secret" not in response.text

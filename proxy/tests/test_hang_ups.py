@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import orjson
 import pytest
 
+from accounts.redis import sync_client
 from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.models import Usage
 from proxy.tests.fake_provider import FakeProvider, chunks, error, hang, text, then_hang
@@ -87,3 +88,17 @@ def test_other_callers_of_the_same_connection_pool_are_not_disturbed(
     connection.close()
     answer = client.chat.completions.create(model="fake/one", messages=[{"role": "user", "content": "Hi"}])
     assert answer.choices[0].message.content == "Whole"
+
+
+def test_hang_ups_at_admission_leave_nothing_reserved(
+    gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider
+):
+    catalogue.model("fake/one")
+    provider.on("one", text("Hello"))
+    for number in range(150):
+        connection = send(gateway, cast, max_tokens=1000 + number)
+        time.sleep(number % 30 / 10_000)  # so that some fall into each moment of an admission
+        connection.close()
+    wait_until(lambda: not list(sync_client().scan_iter("*:reservation:*")), "every reservation to be given back")
+    counters = [sync_client().hget(name, "reserved") for name in sync_client().scan_iter("*:budget:*")]
+    assert set(counters) <= {b"0"}

@@ -4,12 +4,16 @@ UpstreamFailure                    verdict         trips the breaker
 ├── ConnectFailed                  NEXT            yes
 ├── ConnectionBroken               RETRY           yes
 ├── TimedOut                       NEXT            yes
+│   └── CallerTimedOut             NEXT            no         the caller's own, shorter deadline
 ├── ServerError (5xx)              RETRY for 500   yes
-├── MalformedAnswer, EmptyAnswer   NEXT            yes
+├── MalformedAnswer                NEXT            yes
+├── EmptyAnswer                    NEXT            no
 ├── StreamCut                      NEXT            yes
 ├── CredentialRejected             NEXT            yes        401, 402, 403: our key's problem, not the caller's
 ├── RateLimited (429)              NEXT            no         carries Retry-After
 ├── Busy (408, 409)                NEXT            no
+├── BreakerOpen                    NEXT            no         failed lately: not even asked
+├── Abandoned                      STOP            no         the caller hung up
 ├── ContextWindowExceeded          LARGER_WINDOW   no
 ├── ContentRefused                 STOP            no
 └── RequestRejected (other 4xx)    STOP            no
@@ -24,6 +28,7 @@ from typing import Any, ClassVar
 import orjson
 
 MAX_MESSAGE_LENGTH = 2000
+REDACTED = "[redacted]"
 
 
 class Verdict(enum.Enum):
@@ -49,6 +54,13 @@ class UpstreamFailure(Exception):
         self.code = code or self.code
         self.param = param
 
+    def redact(self, secret: str) -> None:
+        """Take our own credential out of what the provider said: it reaches callers and the usage ledger."""
+        if secret:
+            self.message = self.message.replace(secret, REDACTED)
+            self.code = self.code.replace(secret, REDACTED)
+            self.param = self.param.replace(secret, REDACTED) if self.param else self.param
+
 
 class ConnectFailed(UpstreamFailure):
     code = "connect_failed"
@@ -61,6 +73,10 @@ class ConnectionBroken(UpstreamFailure):
 
 class TimedOut(UpstreamFailure):
     code = "timeout"
+
+
+class CallerTimedOut(TimedOut):
+    trips_breaker = False  # the caller's patience is nobody else's measure
 
 
 class ServerError(UpstreamFailure):
@@ -78,6 +94,7 @@ class MalformedAnswer(UpstreamFailure):
 
 class EmptyAnswer(UpstreamFailure):
     code = "empty_answer"
+    trips_breaker = False  # a caller's `stop` can make any model say nothing
 
 
 class StreamCut(UpstreamFailure):
