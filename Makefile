@@ -70,8 +70,8 @@ lint: $(TOOLS) ## Check style and imports
 types: $(TOOLS) ## Check the types
 	@$(EMBEDDED) $(BIN)/mypy
 
-bench: $(TOOLS) ## Measure what the gateway adds to a request
-	@$(PY) -m benchmarks
+bench: $(TOOLS) ## Measure how fast usage events become rows (needs DATABASE_URL and REDIS_URL)
+	@$(PY) -m benchmarks.drain
 
 # ---- Look after -----------------------------------------------------------------------------------------------------
 
