@@ -1,6 +1,24 @@
+import secrets
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from comparisons.models.answer import AnswerStatus
+
+if TYPE_CHECKING:
+    from comparisons.models.comparison import Comparison
+
+
+class BlindReviewQuerySet(models.QuerySet["BlindReview"]):
+    def shown_to(self, reviewer: User, comparison: "Comparison") -> "BlindReview":
+        """What this reviewer sees of a comparison: the slots that answered, shuffled at the first look, then kept."""
+        slots = list(comparison.answers.filter(status=AnswerStatus.OK).values_list("slot", flat=True))
+        secrets.SystemRandom().shuffle(slots)
+        review, _created = self.get_or_create(comparison=comparison, reviewer=reviewer, defaults={"order": slots})
+        return review
 
 
 class BlindReview(models.Model):
@@ -14,6 +32,8 @@ class BlindReview(models.Model):
     )
     order = models.JSONField(_("order shown"), help_text=_("Slots, from left to right."))
     created_at = models.DateTimeField(_("time"), auto_now_add=True)
+
+    objects = BlindReviewQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]

@@ -1,13 +1,74 @@
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+
+from accounts.errors import InvalidRequest, NotFound
+from accounts.models import User
+from comparisons.models.answer import AnswerStatus
+from comparisons.models.note import clean_text
+
+if TYPE_CHECKING:
+    from comparisons.models.comparison import Comparison
 
 
 class Verdict(models.TextChoices):
     SLOT = "slot", _("One is best")
     TIE = "tie", _("Tie")
     ALL_BAD = "all_bad", _("All bad")
+
+
+class VoteQuerySet(models.QuerySet["Vote"]):
+    def cast(
+        self,
+        comparison: "Comparison",
+        voter: User,
+        verdict: str,
+        winner: int | None = None,
+        *,
+        note: str = "",
+        blind: bool = False,
+        order: Sequence[int] = (),
+    ) -> "Vote":
+        """Put down somebody's verdict, in place of the one from before.
+
+        `winner`: the slot that won, where the verdict is `slot`. `order`: slots from left to right as the voter saw
+        them; as they were asked unless given. Raises InvalidRequest for a verdict that the answers do not allow, and
+        NotFound for somebody of another tenant.
+        """
+        if voter.tenant_id is None or voter.tenant_id != comparison.tenant_id:
+            raise NotFound("There is no such comparison. List yours with GET /v1/comparisons.")
+        answered = comparison.answers.filter(status=AnswerStatus.OK).order_by("slot")
+        slots = list(answered.values_list("slot", flat=True))
+        _check(comparison, slots, verdict, winner)
+        vote, _created = self.update_or_create(
+            comparison=comparison,
+            voter=voter,
+            defaults={
+                "voter_name": voter.username,
+                "verdict": verdict,
+                "winner": winner if verdict == Verdict.SLOT else None,
+                "note": clean_text(note),
+                "blind": blind,
+                "order": list(order) or slots,
+            },
+        )
+        return vote
+
+
+def _check(comparison: "Comparison", answered: list[int], verdict: str, winner: int | None) -> None:
+    if comparison.is_running:
+        raise InvalidRequest("The comparison is still running. Vote when its answers are there.", param="winner")
+    if not answered:
+        raise InvalidRequest("No model answered, so there is nothing to vote on. Run it again.", param="winner")
+    if verdict not in Verdict.values:
+        raise InvalidRequest('Vote for a slot, such as 0, or for "tie" or "all_bad".', param="winner")
+    if verdict == Verdict.SLOT and winner not in answered:
+        slots = ", ".join(str(slot) for slot in answered)
+        raise InvalidRequest(f"Vote for a slot that answered: {slots}.", param="winner")
 
 
 class Vote(models.Model):
@@ -34,6 +95,8 @@ class Vote(models.Model):
     note = models.TextField(_("note"), blank=True)
     created_at = models.DateTimeField(_("time"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
+
+    objects = VoteQuerySet.as_manager()
 
     class Meta:
         ordering = ["created_at"]
