@@ -40,6 +40,7 @@ class TenantAdmin(Switches, TenantScopedAdmin):
     fieldsets = (
         (None, {"fields": (("name", "time_zone"), "is_active", ("user_count", "created_at"))}),
         (_("Limits"), {"fields": ("this_month", ("monthly_token_budget", "budget_mode"), "requests_per_minute")}),
+        (_("What is kept"), {"fields": ("keep_comparisons_days",)}),
     )
     actions = ("switch_off", "switch_on")
 

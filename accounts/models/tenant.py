@@ -1,9 +1,11 @@
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models.configuration import ConfigurationQuerySet
 from accounts.time_zones import validate_time_zone
+
+MOST_DAYS = 36_500
 
 
 class BudgetMode(models.TextChoices):
@@ -44,6 +46,14 @@ class Tenant(models.Model):
         _("store prompts and answers for (days)"),
         default=0,
         help_text=_("0: prompts and answers of plain calls are not stored. Comparisons are always stored."),
+    )
+    keep_comparisons_days = models.PositiveIntegerField(
+        _("keep comparisons for (days)"),
+        default=0,
+        validators=[MaxValueValidator(MOST_DAYS)],
+        help_text=_(
+            "Older comparisons are deleted every night, with their answers, votes and notes. 0: they are kept for ever."
+        ),
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 

@@ -129,6 +129,7 @@ TENANTS = Section(
         "budget_mode",
         "requests_per_minute",
         "store_bodies_days",
+        "keep_comparisons_days",
         "is_active",
     ),
     extra=("users",),

@@ -205,6 +205,7 @@ TENANT = {
     "budget_mode": st.sampled_from(["hard", "soft"]),
     "requests_per_minute": counts,
     "store_bodies_days": st.integers(0, 365),
+    "keep_comparisons_days": st.integers(0, 365),
     "is_active": st.booleans(),
 }
 USER = {

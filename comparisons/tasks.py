@@ -1,0 +1,16 @@
+"""What worker and beat do for comparisons: doors only. Every task may come twice, late or not at all."""
+
+from celery import shared_task
+
+from comparisons import retention
+
+# Deleting stops by itself in time, is interrupted a little later, and killed before its message would come again.
+DELETING_S = 180
+INTERRUPTED_AFTER_S = 240
+KILLED_AFTER_S = 270
+
+
+@shared_task(soft_time_limit=INTERRUPTED_AFTER_S, time_limit=KILLED_AFTER_S)
+def delete_expired_comparisons() -> int:
+    """Delete what tenants no longer keep; returns how many comparisons."""
+    return retention.delete_expired(for_at_most_s=DELETING_S)
