@@ -7,10 +7,14 @@ The suite runs on the embedded default, and with DATABASE_URL and REDIS_URL set 
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
+from types import SimpleNamespace
 
+import django_ratelimit.core
 import openai
 import pytest
 import uvloop
@@ -20,7 +24,7 @@ from django.core.management import call_command
 from django.test.utils import setup_databases, teardown_databases
 from granian.constants import Interfaces
 from granian.server.embed import Server
-from pytest_django import DjangoDbBlocker
+from pytest_django import DjangoDbBlocker, Settings
 
 from accounts.models import APIKey, Tenant, User
 from accounts.redis import sync_client
@@ -122,6 +126,23 @@ def _empty_cache(request: pytest.FixtureRequest) -> None:
     """django-ratelimit counts in the cache; on the embedded default that is a table of the test's own database."""
     if not settings.EMBEDDED:
         cache.clear()
+
+
+@pytest.fixture
+def own_cache(settings: Settings) -> None:
+    """A part of the default cache in which nobody has counted anything yet."""
+    caches = deepcopy(settings.CACHES)
+    caches["default"]["KEY_PREFIX"] = f"test-{uuid.uuid4().hex}"
+    settings.CACHES = caches
+
+
+@pytest.fixture
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """django-ratelimit's clock stands still, so that no window ends in the middle of a test."""
+    clock = SimpleNamespace(now=1_800_000_000.0)
+    clock.time = lambda: clock.now
+    monkeypatch.setattr(django_ratelimit.core, "time", clock)
+    return clock
 
 
 @pytest.fixture

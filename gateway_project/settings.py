@@ -84,6 +84,7 @@ INSTALLED_APPS = [
     "rest_framework_simplejwt.token_blacklist",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    "django_htmx",
     "accounts",
     "proxy",
     "comparisons",
@@ -99,6 +100,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 
 ROOT_URLCONF = "gateway_project.urls"
@@ -217,8 +219,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
-LOGIN_URL = reverse_lazy("admin:login")
-LOGIN_REDIRECT_URL = "/"
+LOGIN_URL = "sign-in"  # for members; the admin has its own
+LOGIN_REDIRECT_URL = "history"
 
 SIMPLE_JWT = {
     "ALGORITHM": env.text("JWT_ALGORITHM", "HS256"),

@@ -1,12 +1,8 @@
 """The cast of the root conftest, one by one and with passwords that are quick to check; calls of the /auth/* routes."""
 
-import uuid
 from collections.abc import Callable
-from copy import deepcopy
-from types import SimpleNamespace
 from typing import Any
 
-import django_ratelimit.core
 import pytest
 from django.test import Client
 from pytest_django import Settings
@@ -20,14 +16,6 @@ from conftest import PASSWORD, Cast
 def quick_passwords(settings: Settings) -> None:
     """The default hasher takes 0.1 s on purpose."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture
-def own_cache(settings: Settings) -> None:
-    """A part of the default cache in which nobody has counted anything yet."""
-    caches = deepcopy(settings.CACHES)
-    caches["default"]["KEY_PREFIX"] = f"test-{uuid.uuid4().hex}"
-    settings.CACHES = caches
 
 
 @pytest.fixture
@@ -48,15 +36,6 @@ def bob(quick_passwords: None, cast: Cast) -> User:
 @pytest.fixture
 def charlie(quick_passwords: None, cast: Cast) -> User:
     return cast.charlie.user
-
-
-@pytest.fixture
-def still_clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """django-ratelimit's clock stands still, so that no window ends in the middle of a test."""
-    clock = SimpleNamespace(now=1_800_000_000.0)
-    clock.time = lambda: clock.now
-    monkeypatch.setattr(django_ratelimit.core, "time", clock)
-    return clock
 
 
 @pytest.fixture

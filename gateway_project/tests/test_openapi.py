@@ -25,7 +25,7 @@ from proxy.tests.fake_provider import FakeProvider, answer, chunks, completion, 
 CHAT = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "Hello"}]
 # What is no API: pages, and the document itself.
-PAGES = ("admin/", "api/")
+PAGES = ("admin/", "api/", "comparisons/", "playground/", "sign-in/", "sign-out/")
 
 
 @dataclass
