@@ -27,7 +27,7 @@ from granian.server.embed import Server
 from pytest_django import DjangoDbBlocker, Settings
 
 from accounts.models import APIKey, Tenant, User
-from accounts.redis import sync_client
+from accounts.tests.ledgers import open_empty_redis
 from proxy.models import ChainLink, Model, ModelChain, Provider, Usage
 from proxy.tests.fake_provider import FakeProvider
 from proxy.usage.drain import drain
@@ -116,9 +116,9 @@ def make_cast() -> Cast:
 
 @pytest.fixture(autouse=True)
 def _empty_redis() -> Iterator[None]:
-    sync_client().flushdb()
+    open_empty_redis()
     yield
-    sync_client().flushdb()
+    open_empty_redis()
 
 
 @pytest.fixture(autouse=True)

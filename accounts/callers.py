@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.conf import settings
 
-from accounts.limits import Budget, Mode, RateLimit, Scope
+from accounts.limits import Budget, ConcurrencyLimit, Mode, RateLimit, Scope
 from accounts.models import APIKey, Tenant, TopUp, User
 from accounts.models.tenant import BudgetMode
 from accounts.networks import rate_key
@@ -33,6 +33,7 @@ class Caller:
     allowed_models: frozenset[str] = frozenset()
     allowed_networks: tuple[str, ...] = ()
     rate_limits: tuple[RateLimit, ...] = ()
+    gates: tuple[ConcurrencyLimit, ...] = ()
     budgets: tuple[Budget, ...] = ()
     is_anonymous: bool = False
 
@@ -75,6 +76,7 @@ class Caller:
             allowed_models=frozenset(row.allowed_models),
             allowed_networks=tuple(row.allowed_networks),
             rate_limits=(*user.rate_limits, *_limit("key", row.pk, row.requests_per_minute)),
+            gates=_gates(row),
             budgets=(*user.budgets, key_budget(row)),
         )
 
@@ -110,6 +112,11 @@ def _limit(scope: Scope, subject: object, limit: int | None) -> Iterator[RateLim
     """Nothing for None and 0: no limit."""
     if limit:
         yield RateLimit(scope, str(subject), limit)
+
+
+def _gates(row: APIKey) -> tuple[ConcurrencyLimit, ...]:
+    limit = row.concurrent_requests
+    return (ConcurrencyLimit("key", str(row.pk), limit),) if limit else ()
 
 
 def tenant_budget(tenant: Tenant) -> Budget:

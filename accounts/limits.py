@@ -1,4 +1,4 @@
-"""How much a caller may: requests in any minute, tokens in a calendar month."""
+"""How much a caller may: requests in any minute and at the same time, tokens in a calendar month."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,6 +26,20 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class ConcurrencyLimit:
+    """At most `limit` requests at the same time, for one subject of a scope."""
+
+    scope: Scope
+    subject: str
+    limit: int
+
+    @property
+    def gate(self) -> str:
+        """Its name in Redis."""
+        return key("gate", self.scope, self.subject)
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """Tokens a month for one subject of a scope. `limit` None: only counted. `top_ups`: tokens added, by month."""
 
@@ -37,7 +51,7 @@ class Budget:
 
     def counter(self, month: str) -> str:
         """The name of its counter in Redis."""
-        return key("budget", self.scope, self.subject, month)
+        return counter_name(self.scope, self.subject, month)
 
     def limit_in(self, month: str) -> int | None:
         """The month's limit with its top-ups; None where there is none."""
@@ -46,6 +60,18 @@ class Budget:
     def enforced_in(self, month: str) -> int | None:
         """What may not be exceeded in this month; None for a soft budget, or none."""
         return self.limit_in(month) if self.mode == "hard" else None
+
+
+def counter_name(scope: str, subject: str, month: str) -> str:
+    """The name in Redis of what one subject of a scope spent in one month (YYYY-MM)."""
+    return key("budget", scope, subject, month)
+
+
+def counter_parts(name: str) -> tuple[str, str, str]:
+    """Scope, subject and month of a counter's name."""
+    scope, _, rest = name.removeprefix(key("budget", "")).partition(":")
+    subject, _, month = rest.rpartition(":")
+    return scope, subject, month
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,9 @@
 """The one door to Redis: real where REDIS_URL is set, in this process (fakeredis) on the embedded default.
 
+A Redis that does not answer is left alone until a ping gets through: whoever asks meanwhile is told at once, so that a
+slow Redis never slows down what can do without it. Each new connection first checks that it still leads to
+the Redis whose counters are known (`greet.lua`, accounts/ledger/epoch.py).
+
 Commands that are issued in the same turn of the event loop travel as one pipeline, which costs a quarter of the CPU of
 single calls. The pipeline runs in a task of its own: a caller that is cancelled never leaves its reply on a connection
 for somebody else to read. Every key carries one hash tag, so that one script may touch them all.
@@ -27,7 +31,10 @@ logger = logging.getLogger(__name__)
 TAG = "{gw}"
 # At once, for one event loop: enough to hide the round trip, few enough that no burst runs out of connections.
 MOST_PIPELINES = 8
+PROBE_EVERY_S = 0.1
 CONFIGURATION_VERSION = f"{TAG}:configuration-version"
+EPOCH = f"{TAG}:epoch"
+SCRIPTS = Path(__file__).parent / "ledger" / "scripts"
 
 
 def key(*parts: str) -> str:
@@ -50,16 +57,22 @@ class Redis:
         self._client = _async_client()
         self._waiting: list[tuple[tuple[Any, ...], asyncio.Future[Any]]] = []
         self._pipelines: set[asyncio.Task[None]] = set()
+        self._probe: asyncio.Task[None] | None = None
 
     async def close(self) -> None:
         while self._pipelines:  # each one that ends may send what waited for it
             await asyncio.gather(*self._pipelines, return_exceptions=True)
+        if self._probe:
+            self._probe.cancel()
         await self._client.aclose()
 
     def execute(self, *command: Any) -> asyncio.Future[Any]:
         """Send a command with this turn's pipeline; await the reply. Raises RedisError."""
         loop = asyncio.get_running_loop()
         reply: asyncio.Future[Any] = loop.create_future()
+        if self._probe:
+            reply.set_exception(redis.ConnectionError("Redis did not answer lately."))
+            return reply
         self._waiting.append((command, reply))
         if len(self._waiting) == 1:
             loop.call_soon(self._flush)
@@ -71,6 +84,20 @@ class Redis:
             return await self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
         except NoScriptError:
             return await self.execute("EVAL", script.source, len(keys), *keys, *args)
+
+    def _leave_alone(self) -> None:
+        if self._probe is None:
+            self._probe = asyncio.create_task(self._wait_until_it_answers())
+
+    async def _wait_until_it_answers(self) -> None:
+        while True:
+            try:
+                await self._client.ping()
+            except (RedisError, OSError):
+                await asyncio.sleep(PROBE_EVERY_S)
+            else:
+                self._probe = None
+                return
 
     def _flush(self) -> None:
         """Send what waits; while enough pipelines are under way it goes with the next one, which is then fuller."""
@@ -92,6 +119,7 @@ class Redis:
                     pipeline.execute_command(*command)
                 replies = await pipeline.execute(raise_on_error=False)
         except (RedisError, OSError) as error:
+            self._leave_alone()
             replies = [error if isinstance(error, RedisError) else redis.ConnectionError(str(error))] * len(batch)
         for (_, future), reply in zip(batch, replies, strict=True):
             if future.done():  # its caller was cancelled
@@ -132,9 +160,25 @@ def publish_configuration_version(version: int) -> None:
         logger.warning("Could not publish configuration version %s: %s. It is polled within a second.", version, error)
 
 
+def run_id() -> str:
+    """Which life of Redis this is; "" for the one inside this process, which cannot come back as another one."""
+    return "" if settings.EMBEDDED else str(sync_client().info("server")["run_id"])
+
+
 @functools.cache
 def _raise_version() -> Script:
-    return Script(Path(__file__).parent / "ledger" / "scripts" / "raise_version.lua")
+    return Script(SCRIPTS / "raise_version.lua")
+
+
+@functools.cache
+def _greet() -> Script:
+    return Script(SCRIPTS / "greet.lua")
+
+
+async def _on_connect(connection: "redis.asyncio.Connection") -> None:
+    await connection.on_connect()
+    await connection.send_command("EVAL", _greet().source, 1, EPOCH)
+    await connection.read_response()
 
 
 @functools.cache
@@ -149,7 +193,9 @@ def _async_client() -> "redis.asyncio.Redis":
         settings.REDIS_URL,
         socket_timeout=settings.GATEWAY_REDIS_TIMEOUT_S,
         socket_connect_timeout=settings.GATEWAY_REDIS_TIMEOUT_S,
-        # One retry, so that a stale connection is not an error; the scripts are idempotent by request id.
-        retry=AsyncRetry(NoBackoff(), 1),
+        # One retry, so that a stale connection is not an error; the scripts are idempotent by request id. A mute Redis
+        # is not asked twice.
+        retry=AsyncRetry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        redis_connect_func=_on_connect,
         max_connections=2 * MOST_PIPELINES,
     )

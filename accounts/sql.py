@@ -17,6 +17,14 @@ TIMEOUT_S = 5.0
 _threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sql")
 
 
+async def run_long_sql(function: Callable[[], T]) -> T:
+    """The same without a limit on the wait, for work that is not a request's; raises PartUnavailable."""
+    try:
+        return await asyncio.to_thread(_and_give_back, function)
+    except (DatabaseError, InterfaceError) as error:
+        raise PartUnavailable("The gateway's database does not answer just now. Try again in a moment.") from error
+
+
 async def run_sql(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """The function's result; raises PartUnavailable if the database does not answer within 5 seconds."""
     work = functools.partial(_and_give_back, functools.partial(function, *args, **kwargs))

@@ -282,6 +282,7 @@ GATEWAY_ANONYMOUS_MONTHLY_TOKENS = env.number("GATEWAY_ANONYMOUS_MONTHLY_TOKENS"
 GATEWAY_LEDGER_DOWN = env.text("GATEWAY_LEDGER_DOWN", "closed")
 if GATEWAY_LEDGER_DOWN not in {"open", "closed"}:
     raise ImproperlyConfigured(f"GATEWAY_LEDGER_DOWN must be open or closed, not {GATEWAY_LEDGER_DOWN!r}.")
+GATEWAY_WORKERS = env.number("GATEWAY_WORKERS", 1)
 GATEWAY_REDIS_TIMEOUT_S = env.number("GATEWAY_REDIS_TIMEOUT_MS", 250) / 1000
 POSTHOG_API_KEY = env.text("POSTHOG_API_KEY")
 POSTHOG_HOST = env.text("POSTHOG_HOST", "https://us.i.posthog.com")

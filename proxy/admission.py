@@ -1,12 +1,15 @@
-"""Reserving for one call: from the cheap bound to the closest estimate that a budget needs."""
+"""Reserving for a call, or for several of one caller together: from the cheap bound to the closest estimate."""
 
+import asyncio
+from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
 import orjson
 from django.conf import settings
 
 from accounts.errors import PartUnavailable
-from accounts.ledger import Admission, Ask, Ledger, OtherMonth
+from accounts.ledger import Admission, Ask, Ledger, OtherMonth, Reservation
+from accounts.ledger.local_limits import LocalLimits
 from accounts.ledger.refusals import BudgetRefusal
 from accounts.limits import Month
 from proxy import cache, estimate
@@ -14,69 +17,83 @@ from proxy.call import Call
 from proxy.estimate import Estimate
 
 
-async def admit(ledger: Ledger, call: Call, version: int) -> None:
-    """Count the call and reserve its tokens, or find its answer in the cache; sets what admission decides.
+async def admit(ledger: Ledger, calls: Sequence[Call], version: int, local_limits: LocalLimits) -> None:
+    """Count the calls and reserve their tokens, all or none, or find a single one's answer in the cache.
 
-    Raises the ledger's refusals, and StaleConfiguration.
+    Sets what admission decides. Raises the ledger's refusals, and StaleConfiguration.
     """
-    call.month = Month.at(ledger.now_ms(), ZoneInfo(call.caller.time_zone))
+    caller = calls[0].caller
+    _set_month(calls, Month.at(ledger.now_ms(), ZoneInfo(caller.time_zone)))
     try:
-        await _admit(ledger, call, version)
+        await _admit(ledger, calls, version)
     except PartUnavailable:
-        if settings.GATEWAY_LEDGER_DOWN != "open" or call.caller.is_anonymous:
+        if settings.GATEWAY_LEDGER_DOWN != "open" or caller.is_anonymous:
             raise
-        # Let it pass without limits; it is settled, and so counted, once Redis is back.
-        call.admission = Admission(at_ms=round(ledger.now_ms()))
+        # Let it pass on this process's own count; it is settled, and so counted, once Redis is back.
+        local_limits.admit(caller.rate_limits, len(calls))
+        for call in calls:
+            call.admission = Admission(at_ms=round(ledger.now_ms()))
 
 
-async def _admit(ledger: Ledger, call: Call, version: int) -> None:
+async def _admit(ledger: Ledger, calls: Sequence[Call], version: int) -> None:
     try:
-        await _reserve(ledger, call, version)
+        await _reserve(ledger, calls, version)
     except OtherMonth as other:  # our clock and Redis's disagree, or midnight passed: by Redis's time it is this one
-        call.month = Month.at(other.now_ms, call.month.zone)
-        await _reserve(ledger, call, version)
+        _set_month(calls, Month.at(other.now_ms, calls[0].month.zone))
+        await _reserve(ledger, calls, version)
 
 
-async def _reserve(ledger: Ledger, call: Call, version: int) -> None:
-    enforced = any(budget.enforced_in(str(call.month)) is not None for budget in call.caller.budgets)
-    bound = estimate.cheap(call.body, call.route, call.prompt_bytes, enforced=enforced)
+def _set_month(calls: Sequence[Call], month: Month) -> None:
+    for call in calls:
+        call.month = month
+
+
+async def _reserve(ledger: Ledger, calls: Sequence[Call], version: int) -> None:
+    enforced = any(budget.enforced_in(str(calls[0].month)) is not None for budget in calls[0].caller.budgets)
+    bounds = [estimate.cheap(call.body, call.route, call.prompt_bytes, enforced=enforced) for call in calls]
     try:
-        await _ask(ledger, call, version, bound)
+        await _ask(ledger, calls, version, bounds)
     except BudgetRefusal:
-        await _reserve_closely(ledger, call, version)
+        await _reserve_closely(ledger, calls, version)
 
 
-async def _reserve_closely(ledger: Ledger, call: Call, version: int) -> None:
-    closer = await estimate.close(call.body, call.route)
+async def _reserve_closely(ledger: Ledger, calls: Sequence[Call], version: int) -> None:
+    closer = await asyncio.gather(*(estimate.close(call.body, call.route) for call in calls))
     try:
-        await _ask(ledger, call, version, closer)
+        await _ask(ledger, calls, version, closer)
     except BudgetRefusal as refusal:
-        shortened = (
-            estimate.clamped(closer, call.body.get("n") or 1, refusal.left) if call.route.clamp_max_tokens else None
-        )
+        shortened = _clamped(calls, closer, refusal.left)
         if shortened is None:
             raise
-        await _ask(ledger, call, version, shortened)
+        await _ask(ledger, calls, version, [shortened])
 
 
-async def _ask(ledger: Ledger, call: Call, version: int, bound: Estimate) -> None:
-    call.cap = bound.cap
-    call.admission = await ledger.admit(
+def _clamped(calls: Sequence[Call], bounds: Sequence[Estimate], left: int) -> Estimate | None:
+    """A single call's answer shortened to what is left, where its chain says so. Several are compared: never cut."""
+    if len(calls) > 1 or not calls[0].route.clamp_max_tokens:
+        return None
+    return estimate.clamped(bounds[0], calls[0].body.get("n") or 1, left)
+
+
+async def _ask(ledger: Ledger, calls: Sequence[Call], version: int, bounds: Sequence[Estimate]) -> None:
+    reservations = []
+    for call, bound in zip(calls, bounds, strict=True):
+        call.cap = bound.cap
+        call.reserved_tokens = 0 if call.cached else bound.tokens
+        reservations.append(Reservation(call.request_id, orjson.dumps(call.record()), call.reserved_tokens))
+    caller, only = calls[0].caller, calls[0] if len(calls) == 1 else None
+    admission = await ledger.admit(
         Ask(
-            request_id=call.request_id,
             version=version,
-            record=orjson.dumps(call.record()),
-            month=call.month,
-            rate_limits=call.caller.rate_limits,
-            budgets=call.caller.budgets,
-            tokens=bound.tokens,
-            cached=call.cached_name if call.reads_cache else "",
+            month=calls[0].month,
+            requests=reservations,
+            rate_limits=caller.rate_limits,
+            gates=caller.gates,
+            budgets=caller.budgets,
+            cached=only.cached_name if only and only.reads_cache else "",
         )
     )
-    call.reserved_tokens = bound.tokens
-    _take_cached(call, call.admission)
-
-
-def _take_cached(call: Call, admission: Admission) -> None:
-    if admission.answer is not None:
-        call.cached = cache.unpack(admission.answer, call.cached_name, call.caller.cache_scope)
+    for call in calls:
+        call.admission = admission
+    if only and admission.answer is not None:
+        only.cached = cache.unpack(admission.answer, only.cached_name, caller.cache_scope)

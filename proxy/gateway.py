@@ -7,7 +7,7 @@ finish   settle and record, in a task that outlives the caller
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from redis.exceptions import RedisError
 from accounts.callers import Caller
 from accounts.credentials import Credentials
 from accounts.errors import GatewayError, InvalidCredential, NotFound, NotPermitted, PartUnavailable
-from accounts.ledger import Ledger, Settlement, Settlements, StaleConfiguration
+from accounts.ledger import EpochEnded, Ledger, Settlement, Settlements, StaleConfiguration
+from accounts.ledger.local_limits import LocalLimits
 from accounts.models import ConfigurationVersion
 from accounts.redis import Redis, publish_configuration_version
-from accounts.sql import run_sql
-from proxy import admission, catalogue
+from accounts.sql import run_long_sql, run_sql
+from proxy import admission, cache, catalogue
 from proxy.breakers import Breakers
 from proxy.call import Call
 from proxy.catalogue import Catalogue
@@ -31,6 +32,7 @@ from proxy.metering import measure
 from proxy.relay import Relay
 from proxy.upstreams import Upstreams
 from proxy.upstreams.failures import UpstreamFailure
+from proxy.usage.rebuild import rebuild
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ SETTLE_PATIENCE_S = 5.0
 REFUSALS = (InvalidCredential, NotPermitted, NotFound, NoUsableModel)
 
 Decide = Callable[[Catalogue], Awaitable[Call]]
+DecideAll = Callable[[Catalogue], Awaitable[Sequence[Call]]]
 
 
 class Gateway:
@@ -55,7 +58,8 @@ class Gateway:
         self.credentials = Credentials()
         self.upstreams = Upstreams()
         self.breakers = Breakers(self.redis)
-        self.relay = Relay(self.upstreams, self.breakers)
+        self.relay = Relay(self.upstreams, self.breakers, self._begin)
+        self.local_limits = LocalLimits()
         self.catalogue: Catalogue | None = None
         self._reloading = asyncio.Lock()
         self._background: list[asyncio.Task[None]] = []
@@ -100,11 +104,20 @@ class Gateway:
         Both happen on one configuration, which is the newest committed one. Raises the refusals of `accounts.errors`
         and `proxy.errors`; one that an older configuration may have caused is never given.
         """
+
+        async def decide_all(catalogue: Catalogue) -> Sequence[Call]:
+            return [await decide(catalogue)]
+
+        [call] = await self.admit_together(decide_all)
+        return call
+
+    async def admit_together(self, decide: DecideAll) -> Sequence[Call]:
+        """The same for several calls of one caller: all are admitted, or none. Each is finished by itself."""
         for _ in range(MOST_RELOADS):
             known = self._loaded()
             try:
-                call = await decide(known)
-                await self._reserve(call, known.version)
+                calls = await decide(known)
+                await self._reserve(calls, known.version)
             except StaleConfiguration as stale:
                 await self.reload(stale.current)
             except REFUSALS:
@@ -112,22 +125,33 @@ class Gateway:
                 if not reloaded and self.catalogue is known:  # another request may have reloaded it meanwhile
                     raise
             else:
-                return call
+                return calls
         raise PartUnavailable("The gateway's configuration is changing just now. Try again in a moment.")
 
-    async def _reserve(self, call: Call, version: int) -> None:
+    async def read_cache(self, call: Call) -> None:
+        """Take the call's answer from the cache if it is there: for calls that are admitted together with others."""
+        try:
+            entry = await self.redis.execute("GET", call.cached_name)
+        except RedisError:
+            return
+        call.cached = cache.unpack(entry, call.cached_name, call.caller.cache_scope) if entry else None
+
+    async def _reserve(self, calls: Sequence[Call], version: int) -> None:
         """Admission goes on to its end even if the caller hangs up meanwhile: what it reserved must be given back."""
-        reserving = asyncio.ensure_future(admission.admit(self.ledger, call, version))
+        reserving = asyncio.ensure_future(admission.admit(self.ledger, calls, version, self.local_limits))
         try:
             await asyncio.shield(reserving)
         except asyncio.CancelledError as hung_up:
-            self.settlements.start(self._give_back(call, reserving, hung_up))
+            self.settlements.start(self._give_back(calls, reserving, hung_up))
             raise
 
-    async def _give_back(self, call: Call, reserving: "asyncio.Future[None]", hung_up: BaseException) -> None:
+    async def _give_back(
+        self, calls: Sequence[Call], reserving: "asyncio.Future[None]", hung_up: BaseException
+    ) -> None:
         await asyncio.wait([reserving])
         if not reserving.cancelled() and reserving.exception() is None:
-            self.finish(call, hung_up)
+            for call in calls:
+                self.finish(call, hung_up)
 
     def finish(self, call: Call, error: BaseException | None = None, *, answer: bytes = b"") -> None:
         """Settle and record the call, whatever becomes of its caller.
@@ -149,14 +173,11 @@ class Gateway:
 
     def checkpoint(self, call: Call) -> None:
         """Note how far a stream is, in case this process dies. Not waited for."""
-        tokens = len(call.meter.delivered) if call.meter else 0
-        self.settlements.start(self._checkpoint(call.request_id, tokens))
+        if call.meter:
+            self.ledger.checkpoint(call.request_id, len(call.meter.delivered))
 
-    async def _checkpoint(self, request_id: str, completion_tokens: int) -> None:
-        try:
-            await self.ledger.checkpoint(request_id, completion_tokens)
-        except RedisError as error:
-            logger.warning("No checkpoint for %s: %s", request_id, type(error).__name__)
+    def _begin(self, call: Call) -> None:
+        self.ledger.begin(call.request_id)
 
     async def _settle(self, call: Call, status: str, error_code: str, answer: bytes) -> None:
         if status not in {"failed", "rejected"}:
@@ -168,6 +189,7 @@ class Gateway:
                 event=orjson.dumps(call.usage_event(status, error_code)),
                 tokens=call.tokens.total if call.tokens else 0,
                 counters=call.counters,
+                gates=[limit.gate for limit in call.caller.gates],
                 cached=call.cached_name if keep else "",
                 keep_s=call.route.cache_ttl_s if keep else 0,
                 answer=call.pack(answer) if keep else b"",
@@ -213,8 +235,19 @@ class Gateway:
     async def _beat_once(self) -> None:
         try:
             await self.ledger.heartbeat()
+            await self._follow_epoch()
         except RedisError as error:
             logger.warning("No heartbeat: Redis does not answer (%s).", type(error).__name__)
+        except (EpochEnded, PartUnavailable) as error:
+            logger.warning("The ledger stays closed for now: %s", error.__cause__ or error)
+        await self.settlements.spool()
+
+    async def _follow_epoch(self) -> None:
+        """Join the epoch of the counters; where there is none, Redis lost them: rebuild them from the database."""
+        current = await self.ledger.current_epoch()
+        if not current:
+            current = await run_long_sql(rebuild)
+        await self.ledger.join(current)
 
 
 async def _forever(step: Callable[[], Awaitable[None]], period_s: float) -> None:

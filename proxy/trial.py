@@ -9,6 +9,7 @@ import orjson
 
 from accounts.callers import Caller
 from accounts.errors import GatewayError
+from accounts.limits import Budget
 from proxy import gateway
 from proxy.call import Call, new_request_id
 from proxy.catalogue import Catalogue, Route
@@ -53,7 +54,13 @@ def trial(
     """
     body: dict[str, Any] = {"messages": messages} | ({"max_tokens": max_tokens} if max_tokens else {})
     caller = Caller(
-        tenant_id=tenant_id, tenant_name="", time_zone="UTC", user_id=None, username=username, password_digest=""
+        tenant_id=tenant_id,
+        tenant_name="",
+        time_zone="UTC",
+        user_id=None,
+        username=username,
+        password_digest="",
+        budgets=() if tenant_id is None else (Budget("tenant", str(tenant_id), None),),  # counted, never held to it
     )
     running = gateway.running_or_none()
     if running is None:

@@ -113,7 +113,7 @@ class APIKeyAdmin(TenantScopedAdmin):
     readonly_fields = ("key", "state_badge", "created_at", "last_used_at", "revoked_at", "this_month")
     limits: tuple[Fieldset, ...] = (
         (_("What it may do"), {"fields": ("allowed_models", "allowed_networks")}),
-        (_("Limits"), {"fields": (("monthly_token_budget", "requests_per_minute"),)}),
+        (_("Limits"), {"fields": (("monthly_token_budget", "requests_per_minute"), "concurrent_requests")}),
     )
     fieldsets = (
         (None, {"fields": (("name", "user"), ("key", "state_badge"), "expires_at")}),

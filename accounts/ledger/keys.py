@@ -1,18 +1,24 @@
 """The ledger's names in Redis, and its scripts."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from accounts.redis import Script, key
+from accounts.redis import EPOCH, Script, key
 
 SCRIPTS = Path(__file__).parent / "scripts"
 ADMIT = Script(SCRIPTS / "admit.lua")
 SETTLE = Script(SCRIPTS / "settle.lua")
+RELEASE = Script(SCRIPTS / "release.lua")
+REGISTER = Script(SCRIPTS / "register.lua")
+NOTE = Script(SCRIPTS / "note.lua")
 
 USAGE_STREAM = key("usage")
+DRAINED = key("drained")
 SETTLED = key("settled")
+SWEPT = key("swept")
 PROCESSES = key("processes")
 BREAKERS = key("breakers")
+
+__all__ = ["EPOCH"]
 
 
 def reservation(request_id: str) -> str:
@@ -21,7 +27,3 @@ def reservation(request_id: str) -> str:
 
 def reservations_of(process: str) -> str:
     return key("reservations", process)
-
-
-def settle_keys(request_id: str, process: str, cached: str, counters: Iterable[str]) -> list[str]:
-    return [reservation(request_id), reservations_of(process), SETTLED, USAGE_STREAM, cached, *counters]

@@ -1,108 +1,61 @@
-"""Admission and settlement, one script call each."""
+"""The ledger as one web process uses it."""
 
+import asyncio
+import logging
 import os
 import socket
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from redis.exceptions import RedisError
 
 from accounts.errors import PartUnavailable
 from accounts.ledger import keys
-from accounts.ledger.refusals import BudgetReserved, BudgetSpent, rate_limited
-from accounts.limits import Budget, Month, RateLimit
+from accounts.ledger.admission import Admission, Ask, BudgetState, EpochEnded, LedgerClosed, Reservation, read
+from accounts.ledger.settlement import Settlement
+from accounts.limits import Budget, Month
 from accounts.redis import CONFIGURATION_VERSION, Redis
 
+logger = logging.getLogger(__name__)
 
-class StaleConfiguration(Exception):
-    """The request was decided on an older configuration than the committed one: reload, decide again."""
-
-    def __init__(self, current: int) -> None:
-        super().__init__(f"version {current} is committed")
-        self.current = current
-
-
-class OtherMonth(Exception):
-    """By Redis's clock it is not the month that the request was decided for: decide again."""
-
-    def __init__(self, now_ms: int) -> None:
-        super().__init__(f"it is {now_ms} ms")
-        self.now_ms = now_ms
+NO_EPOCH = "none yet"  # never an epoch's id
+# What Redis could lose is kept until it is in the database. An event takes about 1 KB.
+MOST_KEPT = 50_000
+STRAYS_EVERY_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What admission is asked for. `tokens`: the bound to reserve; `cached`: the answer's name in the cache, or ""."""
+@dataclass(slots=True)
+class Open:
+    """A request that this process holds a reservation for, as it would be registered again."""
 
-    request_id: str
-    version: int
-    record: bytes
-    month: Month
-    rate_limits: Sequence[RateLimit] = ()
-    budgets: Sequence[Budget] = ()
-    tokens: int = 0
-    cached: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class RateState:
-    """One rate limit after this request: what is left of it, and when its oldest request leaves the window (ms)."""
-
-    limit: int
-    remaining: int
-    reset_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetState:
-    """One budget before this request's own reservation, in tokens."""
-
-    budget: Budget
-    spent: int
-    reserved: int
-
-    def left_in(self, month: Month) -> int | None:
-        """What the month has left, never below 0; None where there is no limit."""
-        limit = self.budget.limit_in(str(month))
-        return None if limit is None else max(0, limit - self.spent - self.reserved)
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """The request was counted and, unless `answer` was in the cache, its tokens are reserved.
-
-    `at_ms`: Redis time; `breakers`: the models that failed lately, with their state.
-    """
-
-    at_ms: int
-    rates: list[RateState] = field(default_factory=list)
-    budgets: list[BudgetState] = field(default_factory=list)
-    breakers: dict[str, str] = field(default_factory=dict)
-    answer: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """How a request ended: its usage event, the tokens that count, and an answer to keep for `keep_s` seconds."""
-
-    request_id: str
-    event: bytes
-    tokens: int = 0
-    counters: Sequence[str] = ()
-    cached: str = ""
-    keep_s: int = 0
-    answer: bytes = b""
+    reservation: Reservation
+    counters: Sequence[str]
+    gates: Sequence[str]
+    begun: bool = False
+    completion_tokens: int = 0
 
 
 class Ledger:
-    """The ledger as one web process uses it; `process` names the process in Redis."""
+    """Admits and settles; `process` names the process in Redis.
+
+    It keeps what only it knows, to bring it along into a new epoch: the requests under way, and the events that are not
+    in the database yet.
+    """
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self.process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self.epoch = NO_EPOCH
         self._ahead_ms = 0.0  # how far Redis's clock is ahead of ours, as of the last reply
+        self._open: dict[str, Open] = {}
+        self._kept: OrderedDict[tuple[int, int], Settlement] = OrderedDict()
+        self._joining = asyncio.Lock()
+        self._strays: set[str] = set()
+        self._looked_for_strays = 0.0
 
     def now_ms(self) -> float:
         """Redis's time, as near as we know it: months begin and end by it."""
@@ -112,53 +65,142 @@ class Ledger:
         """Count and reserve, or refuse.
 
         Raises StaleConfiguration and OtherMonth (decide again), RateLimited, BudgetReserved, BudgetSpent, or
-        PartUnavailable if Redis does not answer.
+        PartUnavailable if Redis does not answer or its counters are being rebuilt.
         """
+        try:
+            try:
+                return await self._admit(ask)
+            except EpochEnded as ended:
+                await self.join(ended.current)
+            return await self._admit(ask)
+        except RedisError as error:
+            raise PartUnavailable("The gateway's ledger does not answer just now. Try again in a moment.") from error
+        except EpochEnded as error:
+            raise LedgerClosed from error
+
+    async def _admit(self, ask: Ask) -> Admission:
+        """If its reply is lost, Redis holds a reservation that nobody here knows: `release_strays` finds it."""
+        epoch = self.epoch
+        admission = read(await self._redis.run(keys.ADMIT, *self._admit_call(ask)), ask)
+        self._ahead_ms = admission.at_ms - time.time() * 1000
+        for request in ask.requests:
+            held = Open(request, ask.counters, [limit.gate for limit in ask.gates])
+            self._open[request.request_id] = held
+            if epoch != self.epoch:  # another request joined meanwhile, and could not bring this one along
+                await self._register(held, self.epoch)
+        return admission
+
+    def _admit_call(self, ask: Ask) -> tuple[list[str], list[Any]]:
+        """KEYS and ARGV of `admit.lua`."""
         month = str(ask.month)
-        enforced = [budget.enforced_in(month) for budget in ask.budgets]
         names = [
             CONFIGURATION_VERSION,
-            keys.reservation(ask.request_id),
+            keys.EPOCH,
             keys.reservations_of(self.process),
             keys.BREAKERS,
             ask.cached,
             *(limit.window for limit in ask.rate_limits),
-            *(budget.counter(month) for budget in ask.budgets),
+            *(limit.gate for limit in ask.gates),
+            *ask.counters,
+            *(keys.reservation(request.request_id) for request in ask.requests),
         ]
-        arguments = [
-            ask.version,
-            ask.request_id,
-            ask.record,
-            ask.tokens,
-            ask.month.start_ms,
-            ask.month.end_ms,
-            len(ask.rate_limits),
+        enforced = [budget.enforced_in(month) for budget in ask.budgets]
+        arguments: list[Any] = [
+            *(ask.version, self.epoch, ask.month.start_ms, ask.month.end_ms),
+            *(len(ask.rate_limits), len(ask.gates), len(ask.budgets), len(ask.requests)),
             *(limit.limit for limit in ask.rate_limits),
+            *(limit.limit for limit in ask.gates),
             *(-1 if limit is None else limit for limit in enforced),
         ]
-        try:
-            reply = await self._redis.run(keys.ADMIT, names, arguments)
-        except RedisError as error:
-            raise PartUnavailable("The gateway's ledger does not answer just now. Try again in a moment.") from error
-        if reply[0] != b"STALE":
-            self._ahead_ms = int(reply[1]) - time.time() * 1000
-        return _read(reply, ask)
+        for request in ask.requests:
+            arguments += (request.request_id, request.record, request.tokens)
+        return names, arguments
 
     async def settle(self, settlement: Settlement) -> bool:
-        """Release the reservation and record the event; False if that was done before. Raises RedisError."""
-        names = keys.settle_keys(settlement.request_id, self.process, settlement.cached, settlement.counters)
-        arguments = [
-            settlement.request_id,
-            settlement.event,
-            settlement.tokens,
-            settlement.keep_s,
-            settlement.answer,
-        ]
-        return bool(await self._redis.run(keys.SETTLE, names, arguments))
+        """Release the reservation and record the event; False if that was done before.
 
-    async def checkpoint(self, request_id: str, completion_tokens: int) -> None:
-        """Note how much a stream has delivered, in case this process dies. Raises RedisError."""
-        await self._redis.execute("HSET", keys.reservation(request_id), "completion_tokens", completion_tokens)
+        Raises RedisError, and EpochEnded where the counters are being rebuilt: try again in a moment.
+        """
+        try:
+            return await self._settle(settlement)
+        except EpochEnded as ended:
+            await self.join(ended.current)
+        return await self._settle(settlement)
+
+    async def _settle(self, settlement: Settlement) -> bool:
+        names = [
+            keys.reservation(settlement.request_id),
+            keys.reservations_of(self.process),
+            *(keys.SETTLED, keys.USAGE_STREAM, settlement.cached, keys.EPOCH, keys.SWEPT),
+            *settlement.counters,
+            *settlement.gates,
+        ]
+        arguments = [
+            *(settlement.request_id, settlement.event, settlement.tokens, settlement.keep_s, settlement.answer),
+            *(self.epoch, 0, len(settlement.counters)),
+        ]
+        reply = await self._redis.run(keys.SETTLE, names, arguments)
+        if reply[0] == b"EPOCH":
+            raise EpochEnded(reply[1].decode())
+        self._open.pop(settlement.request_id, None)
+        if reply[0] == b"KNOWN":
+            return False
+        self._keep(reply[1], settlement)
+        return True
+
+    async def join(self, epoch: str) -> None:
+        """Enter an epoch with what this process holds: requests under way, events not known to be in the database.
+
+        Raises RedisError; EpochEnded if there is none, or it has ended meanwhile.
+        """
+        async with self._joining:
+            if epoch == self.epoch:
+                return
+            if not epoch:
+                raise EpochEnded("")
+            for held in list(self._open.values()):
+                await self._register(held, epoch)
+            logger.info("Joined the ledger's epoch %s with %d requests under way.", epoch, len(self._open))
+            self.epoch = epoch
+            kept, self._kept = self._kept, OrderedDict()
+            while kept:
+                place, settlement = kept.popitem(last=False)
+                try:
+                    await self._settle(settlement)
+                except (RedisError, EpochEnded):
+                    self._kept = OrderedDict({place: settlement, **kept, **self._kept})
+                    self.epoch = NO_EPOCH
+                    raise
+
+    async def _register(self, held: Open, epoch: str) -> None:
+        request = held.reservation
+        names = [
+            keys.reservation(request.request_id),
+            keys.reservations_of(self.process),
+            *(keys.SETTLED, keys.EPOCH),
+            *held.counters,
+            *held.gates,
+        ]
+        arguments = [request.request_id, request.record, request.tokens, epoch]
+        arguments += [int(held.begun), held.completion_tokens, len(held.counters)]
+        if await self._redis.run(keys.REGISTER, names, arguments) < 0:
+            raise EpochEnded("")
+
+    def begin(self, request_id: str) -> None:
+        """Note that a provider is being asked: from now on a crash of this process is billed. Not waited for."""
+        if held := self._open.get(request_id):
+            held.begun = True
+            self._note(request_id, "begun", 1)
+
+    def checkpoint(self, request_id: str, completion_tokens: int) -> None:
+        """Note how much a stream has delivered, in case this process dies. Not waited for."""
+        if held := self._open.get(request_id):
+            held.completion_tokens = completion_tokens
+            self._note(request_id, "completion_tokens", completion_tokens)
+
+    def _note(self, request_id: str, field: str, value: int) -> None:
+        noted = self._redis.execute("EVAL", keys.NOTE.source, 1, keys.reservation(request_id), field, value)
+        noted.add_done_callback(_log_failure)
 
     async def budget_states(self, budgets: Sequence[Budget], month: Month) -> list[BudgetState]:
         """The live counters. Raises RedisError."""
@@ -173,45 +215,57 @@ class Ledger:
         """The configuration version that was published last. Raises RedisError."""
         return int(await self._redis.execute("GET", CONFIGURATION_VERSION) or 0)
 
+    async def current_epoch(self) -> str:
+        """The epoch of the counters, "" while there is none. Raises RedisError."""
+        found: bytes | None = await self._redis.execute("HGET", keys.EPOCH, "id")
+        return found.decode() if found else ""
+
     async def heartbeat(self) -> None:
         """Say that this process lives: its reservations stand for as long as it does. Raises RedisError."""
         seconds, _ = await self._redis.execute("TIME")
-        await self._redis.execute("ZADD", keys.PROCESSES, int(seconds), self.process)
+        drained, _ = await asyncio.gather(
+            self._redis.execute("GET", keys.DRAINED),
+            self._redis.execute("ZADD", keys.PROCESSES, int(seconds), self.process),
+        )
+        self._forget_drained(drained or b"0-0")
+        if time.monotonic() - self._looked_for_strays >= STRAYS_EVERY_S:
+            await self.release_strays()
+
+    async def release_strays(self) -> int:
+        """Give back what Redis holds for this process and no request here stands for, at two looks in a row.
+
+        That is left of admissions whose reply was lost: those callers were told 503. Raises RedisError.
+        """
+        self._looked_for_strays = time.monotonic()
+        held: Iterable[bytes] = await self._redis.execute("SMEMBERS", keys.reservations_of(self.process))
+        unknown = {request_id.decode() for request_id in held} - self._open.keys()
+        strays, self._strays = unknown & self._strays, unknown
+        for request_id in strays:
+            names = [keys.reservation(request_id), keys.reservations_of(self.process)]
+            await self._redis.run(keys.RELEASE, names, [request_id])
+        return len(strays)
 
     async def leave(self) -> None:
         """Say goodbye at an orderly stop, when everything is settled. Raises RedisError."""
         if not await self._redis.execute("EXISTS", keys.reservations_of(self.process)):
             await self._redis.execute("ZREM", keys.PROCESSES, self.process)
 
+    def _keep(self, stream_id: bytes, settlement: Settlement) -> None:
+        self._kept[_place(stream_id)] = settlement.record
+        if len(self._kept) > MOST_KEPT:
+            self._kept.popitem(last=False)
 
-def _read(reply: list, ask: Ask) -> Admission:  # type: ignore[type-arg]  # as Redis sends it
-    """Turn the script's reply into an Admission, or raise what it stands for. The script's header names the forms."""
-    verdict, at_ms = reply[0], int(reply[1])
-    if verdict == b"STALE":
-        raise StaleConfiguration(at_ms)
-    if verdict == b"OTHER_MONTH":
-        raise OtherMonth(at_ms)
-    windows = _pairs(reply[2])
-    if verdict == b"RATE":
-        which = int(reply[3]) - 1
-        raise rate_limited(ask.rate_limits[which], retry_ms=windows[which][1])
-    if verdict == b"BUDGET":
-        which, spent, reserved = (int(number) for number in reply[3:6])
-        budget, month = ask.budgets[which - 1], ask.month
-        limit = budget.limit_in(str(month)) or 0
-        refusal = BudgetSpent if spent + ask.tokens > limit else BudgetReserved
-        raise refusal(budget, month, limit=limit, spent=spent, reserved=reserved, asked=ask.tokens)
-    rates = [
-        RateState(limit.limit, max(0, limit.limit - used - 1), reset_ms or 60_000)
-        for limit, (used, reset_ms) in zip(ask.rate_limits, windows, strict=True)
-    ]
-    if verdict == b"CACHED":
-        return Admission(at_ms, rates, answer=reply[3])
-    flat = [item.decode() for item in reply[3]]
-    budgets = [BudgetState(budget, *counts) for budget, counts in zip(ask.budgets, _pairs(reply[4]), strict=True)]
-    return Admission(at_ms, rates, budgets, dict(zip(flat[::2], flat[1::2], strict=True)))
+    def _forget_drained(self, position: bytes) -> None:
+        drained = _place(position)
+        while self._kept and next(iter(self._kept)) <= drained:
+            self._kept.popitem(last=False)
 
 
-def _pairs(flat: list) -> list[tuple[int, int]]:  # type: ignore[type-arg]
-    numbers = [int(number) for number in flat]
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
+def _place(stream_id: bytes) -> tuple[int, int]:
+    milliseconds, _, sequence = stream_id.partition(b"-")
+    return int(milliseconds), int(sequence)
+
+
+def _log_failure(noted: "asyncio.Future[Any]") -> None:
+    if not noted.cancelled() and (error := noted.exception()):
+        logger.warning("A request's progress was not noted: %s", type(error).__name__)

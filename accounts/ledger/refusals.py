@@ -9,7 +9,7 @@ GatewayError
 from typing import Any
 
 from accounts.errors import GatewayError, RateLimited
-from accounts.limits import Budget, Month, RateLimit, duration
+from accounts.limits import Budget, ConcurrencyLimit, Month, RateLimit, duration
 
 WHOSE = {
     "global": "everyone together",
@@ -19,6 +19,7 @@ WHOSE = {
     "ip": "anonymous calls from your address",
 }
 RESERVED_RETRY_S = 2.0
+BUSY_RETRY_S = 1.0
 
 
 def rate_limited(limit: RateLimit, *, retry_ms: int) -> RateLimited:
@@ -32,6 +33,15 @@ def rate_limited(limit: RateLimit, *, retry_ms: int) -> RateLimited:
             "x-ratelimit-remaining-requests": "0",
             "x-ratelimit-reset-requests": duration(retry_ms),
         },
+    )
+
+
+def too_many_at_once(limit: ConcurrencyLimit) -> RateLimited:
+    """The refusal of a request that would be one too many at the same time."""
+    return RateLimited(
+        f"The limit of {limit.limit} requests at the same time for {WHOSE[limit.scope]} is reached. Wait until one of "
+        "them has ended, then try again.",
+        retry_after_s=BUSY_RETRY_S,
     )
 
 

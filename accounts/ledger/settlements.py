@@ -7,10 +7,11 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-import orjson
 from redis.exceptions import RedisError
 
-from accounts.ledger.ledger import Ledger, Settlement
+from accounts.ledger.admission import EpochEnded
+from accounts.ledger.ledger import Ledger
+from accounts.ledger.settlement import Settlement
 
 logger = logging.getLogger(__name__)
 
@@ -21,11 +22,14 @@ LONGEST_PAUSE_S = 2.0
 class Settlements:
     """Runs each settlement in a task of its own, until Redis has it or, at a stop, the spool file has."""
 
-    def __init__(self, ledger: Ledger, spool: Path) -> None:
+    def __init__(self, ledger: Ledger, folder: Path) -> None:
         self._ledger = ledger
-        self._spool = spool
+        self._folder = folder
+        self._file = folder / f"{ledger.process}.jsonl"
+        self._waits = False  # whether Redis refused the last one
         self._tasks: set[asyncio.Task[None]] = set()
         self._unsettled: dict[str, Settlement] = {}
+        self._spooled: set[str] = set()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine that ends in `settle`, shielded from its caller's cancellation."""
@@ -34,24 +38,26 @@ class Settlements:
         task.add_done_callback(self._tasks.discard)
 
     async def settle(self, settlement: Settlement) -> None:
-        """Settle, however long Redis is away."""
+        """Settle, however long Redis is away, or its counters are being rebuilt."""
         request_id = settlement.request_id
         self._unsettled[request_id] = settlement
         pause = FIRST_PAUSE_S
         while True:
             try:
                 await self._ledger.settle(settlement)
-            except RedisError as error:
+            except (RedisError, EpochEnded) as error:
                 logger.warning("Request %s waits for Redis to be settled: %s", request_id, type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
+                self._waits = True
             else:
+                self._waits = False
                 del self._unsettled[request_id]
                 return
 
     def recover(self) -> None:
         """Take up what earlier processes of this machine spooled; a file goes only when all of it is settled."""
-        for path in sorted(self._spool.glob("*.jsonl")):
+        for path in sorted(self._folder.glob("*.jsonl")):
             self.start(self._settle_spooled(path))
 
     async def _settle_spooled(self, path: Path) -> None:
@@ -60,8 +66,21 @@ class Settlements:
         except FileNotFoundError:  # another web process of this machine was faster; settling twice would count once
             return
         for line in lines.splitlines():
-            await self.settle(_from_line(line))
+            await self.settle(Settlement.from_line(line))
         await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    async def spool(self) -> None:
+        """Write down what waits for Redis and is not on disk yet; forget the file when all of it is settled.
+
+        For the heartbeat: while Redis is away, a crash of this process costs at most the last second.
+        """
+        fresh = [settlement for request_id, settlement in self._unsettled.items() if request_id not in self._spooled]
+        if fresh and self._waits:
+            await asyncio.to_thread(self._append, fresh)
+            self._spooled.update(settlement.request_id for settlement in fresh)
+        elif self._spooled and not self._spooled & self._unsettled.keys():
+            await asyncio.to_thread(self._file.unlink, missing_ok=True)
+            self._spooled.clear()
 
     async def close(self, patience_s: float) -> None:
         """Wait for what is under way; spool what Redis does not take in time."""
@@ -69,30 +88,14 @@ class Settlements:
             await asyncio.wait(self._tasks, timeout=patience_s)
         for task in self._tasks:
             task.cancel()
+        self._waits = bool(self._unsettled)
+        await self.spool()
         if self._unsettled:
-            self._write_spool()
+            logger.warning("Redis is away: %d settlements wait in %s.", len(self._unsettled), self._file)
 
-    def _write_spool(self) -> None:
-        self._spool.mkdir(parents=True, exist_ok=True)
-        path = self._spool / f"{self._ledger.process}.jsonl"
-        with path.open("wb") as file:
-            file.writelines(_to_line(settlement) for settlement in self._unsettled.values())
+    def _append(self, settlements: list[Settlement]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._file.open("ab") as file:
+            file.writelines(settlement.to_line() for settlement in settlements)
             file.flush()
             os.fsync(file.fileno())
-        logger.warning("Redis is away: %d settlements wait in %s for the next start.", len(self._unsettled), path)
-
-
-def _to_line(settlement: Settlement) -> bytes:
-    """What must not be lost; the answer for the cache may be."""
-    kept = {
-        "request_id": settlement.request_id,
-        "event": settlement.event.decode(),
-        "tokens": settlement.tokens,
-        "counters": list(settlement.counters),
-    }
-    return orjson.dumps(kept) + b"\n"
-
-
-def _from_line(line: bytes) -> Settlement:
-    kept = orjson.loads(line)
-    return Settlement(kept["request_id"], kept["event"].encode(), kept["tokens"], kept["counters"])

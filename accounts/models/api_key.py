@@ -121,6 +121,13 @@ class APIKey(models.Model):
         validators=[MinValueValidator(1)],
         help_text=_("For this key alone, beside the user's limit. Empty: no limit of its own."),
     )
+    concurrent_requests = models.PositiveIntegerField(
+        _("requests at the same time"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text=_("How many of this key's requests may be under way at once. Empty: no limit."),
+    )
 
     objects = APIKeyQuerySet.as_manager()
 
@@ -181,6 +188,7 @@ class APIKey(models.Model):
             allowed_networks=self.allowed_networks,
             monthly_token_budget=self.monthly_token_budget,
             requests_per_minute=self.requests_per_minute,
+            concurrent_requests=self.concurrent_requests,
         )
         ends = timezone.now() + overlap
         self.expires_at = min(self.expires_at, ends) if self.expires_at else ends

@@ -1,43 +1,31 @@
 """The admission and settlement scripts, called as the ledger calls them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
 
 from accounts.errors import RateLimited
-from accounts.ledger import Ask, Ledger, OtherMonth, Settlement, StaleConfiguration, keys
+from accounts.ledger import Ask, Ledger, OtherMonth, Reservation, Settlement, StaleConfiguration, keys
 from accounts.ledger.refusals import BudgetReserved, BudgetSpent
 from accounts.limits import Budget, Month, RateLimit, duration
-from accounts.redis import CONFIGURATION_VERSION, Redis, sync_client
+from accounts.redis import CONFIGURATION_VERSION, sync_client
+from accounts.tests.ledgers import counted, open_empty_redis, with_ledger
 
-T = TypeVar("T")
 UTC = ZoneInfo("UTC")
 BUDGET = Budget("user", "1", 100)
 
 
-def with_ledger(work: Callable[[Ledger], Awaitable[T]]) -> T:
-    async def run() -> T:
-        redis = Redis()
-        try:
-            return await work(Ledger(redis))
-        finally:
-            await redis.close()
-
-    return asyncio.run(run())
+def ask(ledger: Ledger, request_id: str, tokens: int = 0, **fields: object) -> Ask:
+    reservation = Reservation(request_id, b"{}", tokens)
+    defaults: dict[str, object] = {"version": 1, "month": Month.at(ledger.now_ms(), UTC), "requests": [reservation]}
+    return Ask(**{**defaults, **fields})  # type: ignore[arg-type]
 
 
-def ask(ledger: Ledger, request_id: str, **fields: object) -> Ask:
-    defaults: dict[str, object] = {"version": 1, "record": b"{}", "month": Month.at(ledger.now_ms(), UTC)}
-    return Ask(request_id=request_id, **{**defaults, **fields})  # type: ignore[arg-type]
-
-
-def counted(month: Month, budget: Budget = BUDGET) -> tuple[int, int]:
-    spent, reserved = sync_client().hmget(budget.counter(str(month)), "spent", "reserved")
-    return int(spent or 0), int(reserved or 0)
+def counted_in(month: Month, budget: Budget = BUDGET) -> tuple[int, int]:
+    return counted(budget.counter(str(month)))
 
 
 def test_an_older_configuration_is_told_so_and_nothing_is_done():
@@ -65,7 +53,7 @@ def test_admitting_twice_reserves_once():
         await ledger.admit(once)
         return once.month
 
-    assert counted(with_ledger(work)) == (0, 60)
+    assert counted_in(with_ledger(work)) == (0, 60)
 
 
 def test_settling_twice_counts_once():
@@ -77,7 +65,7 @@ def test_settling_twice_counts_once():
 
     month, results = with_ledger(work)
     assert results == [True, False]
-    assert counted(month) == (25, 0)
+    assert counted_in(month) == (25, 0)
     assert sync_client().xlen(keys.USAGE_STREAM) == 1
 
 
@@ -102,7 +90,7 @@ def test_all_limits_admit_or_none_counts():
         return asked.month
 
     month = with_ledger(work)
-    assert counted(month) == counted(month, small) == (0, 0)
+    assert counted_in(month) == counted_in(month, small) == (0, 0)
     assert sync_client().zcard(RateLimit("user", "1", 5).window) == 0
 
 
@@ -121,7 +109,7 @@ def test_another_month_than_redis_has_is_told_so(away: int):
 @given(ages_ms=st.lists(st.integers(0, 120_000), max_size=12), limit=st.integers(1, 6))
 def test_no_sixty_seconds_ever_hold_more_than_the_limit(ages_ms: list[int], limit: int):
     """Requests at random moments of the last two minutes, then more than enough now."""
-    sync_client().flushdb()
+    open_empty_redis()
     rate = RateLimit("user", "1", limit)
     seconds, microseconds = sync_client().time()
     now_us = seconds * 1_000_000 + microseconds

@@ -2,48 +2,34 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from accounts.ledger import Ask, Ledger, Settlement, keys, sweep
+from accounts.ledger import Ask, Ledger, Reservation, Settlement, keys, sweep
 from accounts.ledger.sweep import DEAD_AFTER_S
 from accounts.limits import Budget, Month
-from accounts.redis import Redis, sync_client
+from accounts.redis import sync_client
+from accounts.tests.ledgers import counted, with_ledger
 
 BUDGET = Budget("user", "1", 10_000)
 RECORD = {"request_id": "r1", "prompt_tokens": 40, "quality": "estimated"}
 
 
-def with_ledger(work: Callable[[Ledger], Awaitable[Any]]) -> Any:
-    async def run() -> Any:
-        client = Redis()
-        try:
-            return await work(Ledger(client))
-        finally:
-            await client.close()
-
-    return asyncio.run(run())
-
-
 async def a_stream_under_way(ledger: Ledger) -> str:
     """Admit r1 with 500 tokens reserved, 256 of them delivered; returns the budget's counter."""
     month = Month.at(ledger.now_ms(), ZoneInfo("UTC"))
-    ask = Ask("r1", version=1, record=json.dumps(RECORD).encode(), month=month, budgets=[BUDGET], tokens=500)
+    reservation = Reservation("r1", json.dumps(RECORD).encode(), tokens=500)
     await ledger.heartbeat()
-    await ledger.admit(ask)
-    await ledger.checkpoint("r1", 256)
+    await ledger.admit(Ask(1, month, [reservation], budgets=[BUDGET]))
+    ledger.begin("r1")
+    ledger.checkpoint("r1", 256)
+    await ledger.committed_version()  # what was noted has arrived
     return BUDGET.counter(str(month))
 
 
 def redis() -> Any:
     """The blocking client; its replies are bytes and lists of them."""
     return sync_client()
-
-
-def counted(counter: str) -> tuple[int, int]:
-    spent, reserved = redis().hmget(counter, "spent", "reserved")
-    return int(spent or 0), int(reserved or 0)
 
 
 def let_it_die() -> None:
@@ -77,13 +63,41 @@ def test_sweeping_twice_counts_once():
     assert redis().xlen(keys.USAGE_STREAM) == 1
 
 
-def test_a_settlement_that_comes_after_the_sweep_changes_nothing():
-    async def work(ledger: Ledger) -> tuple[str, bool]:
+def test_a_settlement_that_comes_after_the_sweep_corrects_it_once():
+    async def work(ledger: Ledger) -> tuple[str, list[bool]]:
         counter = await a_stream_under_way(ledger)
         let_it_die()
         await asyncio.to_thread(sweep)
-        return counter, await ledger.settle(Settlement("r1", b"{}", tokens=300, counters=[counter]))
+        late = Settlement("r1", b"{}", tokens=300, counters=[counter])
+        return counter, [await ledger.settle(late), await ledger.settle(late)]
 
     counter, settled = with_ledger(work)
-    assert not settled
-    assert counted(counter) == (296, 0)
+    assert settled == [True, False]
+    assert counted(counter) == (300, 0)
+    counts = [fields[b"counted"] for _, fields in redis().xrange(keys.USAGE_STREAM)]
+    assert counts == [b"296", b"4"]
+
+
+def test_a_process_that_died_before_a_provider_was_asked_pays_nothing():
+    async def work(ledger: Ledger) -> str:
+        month = Month.at(ledger.now_ms(), ZoneInfo("UTC"))
+        reservation = Reservation("r1", json.dumps(RECORD).encode(), tokens=500)
+        await ledger.heartbeat()
+        await ledger.admit(Ask(1, month, [reservation], budgets=[BUDGET]))
+        return BUDGET.counter(str(month))
+
+    counter = with_ledger(work)
+    let_it_die()
+    assert sweep() == 1
+    assert counted(counter) == (0, 0)
+
+
+def test_nobody_is_taken_for_dead_just_after_the_ledger_opened():
+    counter = with_ledger(a_stream_under_way)
+    let_it_die()
+    seconds, _ = redis().time()
+    redis().hset(keys.EPOCH, "opens_ms", (seconds - DEAD_AFTER_S // 2) * 1000)
+    assert sweep() == 0
+    redis().delete(keys.EPOCH)
+    assert sweep() == 0
+    assert counted(counter) == (0, 500)

@@ -13,13 +13,15 @@ import redis
 from django.db import OperationalError, connection, transaction
 
 from accounts.ledger.keys import USAGE_STREAM
-from accounts.models import APIKey, ConfigurationVersion
+from accounts.limits import counter_name
+from accounts.models import APIKey, ConfigurationVersion, MonthlyTally
 from accounts.redis import sync_client
+from accounts.tests.ledgers import counted
 from conftest import Cast
 from proxy.models import DeadLetter, Provider, StreamPosition, Usage
-from proxy.tests.usage_events import append, event
+from proxy.tests.usage_events import append, append_counted, event
 from proxy.usage import drain as drain_module
-from proxy.usage.drain import ADVISORY_LOCK, drain, lag, retry
+from proxy.usage.drain import ADVISORY_LOCK, drain, lag, restart_stream, retry
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -90,12 +92,12 @@ def test_the_lag_is_what_waits_in_the_stream():
 
 
 def test_a_crash_between_commit_and_deletion_leaves_no_row_twice(monkeypatch: pytest.MonkeyPatch):
-    def lost(*args: object) -> int:
+    def lost(*args: object, **kwargs: object) -> int:
         raise redis.ConnectionError("Redis went away")
 
     append(event(), event(), "not JSON")
     with monkeypatch.context() as patch:
-        patch.setattr(type(sync_client()), "xdel", lost)
+        patch.setattr(type(sync_client()), "pipeline", lost)
         with pytest.raises(redis.ConnectionError):
             drain()
     before = request_ids()
@@ -132,12 +134,66 @@ def test_the_position_is_the_last_entry_that_was_written():
 
 
 def test_a_stream_that_began_again_with_smaller_ids_is_read_too():
-    future = f"{2**53}-0"
-    StreamPosition.objects.create(stream="usage", last_id=future)
+    StreamPosition.objects.create(stream="usage", last_id=f"{2**53}-0")
+    restart_stream()
     append(event())
     last_id = newest_id()
     assert drain() == 1
     assert StreamPosition.objects.get(stream="usage").last_id == last_id
+
+
+def test_an_event_that_came_before_is_taken_out_of_the_counters_again():
+    counter = counter_name("user", "1", "2026-11")
+    once = event(prompt_tokens=30, completion_tokens=12)
+    for _ in range(2):
+        append_counted(once, 42, counter)
+        drain()
+    assert request_ids() == [once["request_id"]]
+    assert counted(counter) == (42, 0)
+
+
+def test_an_event_that_stands_twice_in_one_batch_counts_once():
+    counter = counter_name("user", "1", "2026-11")
+    once = event(prompt_tokens=30, completion_tokens=12)
+    append_counted(once, 42, counter)
+    append_counted(once, 42, counter)
+    assert drain() == 1
+    assert counted(counter) == (42, 0)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_request_that_only_seemed_to_have_crashed_is_corrected(*, together: bool):
+    counter = counter_name("user", "7", "2026-11")
+    late = event(status="ok", user_id=7, prompt_tokens=30, completion_tokens=12)
+    append_counted({**late, "status": "crashed", "completion_tokens": 0}, 30, counter)
+    if not together:
+        drain()
+    append_counted(late, 12, counter)
+    drain()
+    row, tally = Usage.objects.get(), MonthlyTally.objects.get(scope="user", subject="7")
+    assert (row.status, row.total_tokens) == ("ok", 42)
+    assert (tally.requests, tally.tokens) == (1, 42)
+    assert counted(counter) == (42, 0)
+
+
+def test_a_crash_that_is_reported_late_changes_nothing():
+    counter = counter_name("user", "7", "2026-11")
+    done = event(status="ok", user_id=7, prompt_tokens=30, completion_tokens=12)
+    append_counted(done, 42, counter)
+    append_counted({**done, "status": "crashed", "completion_tokens": 0}, 30, counter)
+    drain()
+    assert Usage.objects.get().status == "ok"
+    assert counted(counter) == (42, 0)
+
+
+def test_anonymous_tokens_are_tallied_by_address():
+    counter = counter_name("ip", "2001:db8::/64", "2026-11")
+    append_counted(
+        event(prompt_tokens=30, completion_tokens=12, tenant_id=None, user_id=None, key_id=None), 42, counter
+    )
+    drain()
+    tally = MonthlyTally.objects.get(scope="ip")
+    assert (tally.subject, tally.month, tally.tokens) == ("2001:db8::/64", "2026-11", 42)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from redis.exceptions import ConnectionError as RedisDown
 
+from accounts.models import User
 from accounts.redis import Redis
 from conftest import Cast, Catalogue, LiveGateway
 from proxy.models import Usage
@@ -56,7 +57,15 @@ def test_they_pass_where_the_operator_chose_so_and_are_recorded_afterwards(
     passed = ask(gateway, cast.alice.headers)
     assert passed.status_code == 200
     redis_down()
-    assert recorded(2)[1].request_id == passed.headers["x-request-id"]
+    assert passed.headers["x-request-id"] in {row.request_id for row in recorded(2)}
+
+
+@pytest.mark.usefixtures("redis_down")
+def test_each_process_then_lets_its_share_of_the_rate_limits_pass(gateway: LiveGateway, cast: Cast, settings):
+    settings.GATEWAY_LEDGER_DOWN, settings.GATEWAY_WORKERS = "open", 2
+    User.objects.filter(pk=cast.charlie.user.pk).update(requests_per_minute=6)
+    codes = [ask(gateway, cast.charlie.headers).status_code for _ in range(5)]
+    assert codes == [200, 200, 200, 429, 429]
 
 
 @pytest.mark.usefixtures("redis_down")

@@ -45,6 +45,12 @@ def event(**fields: Any) -> dict[str, Any]:
     }
 
 
+def append_counted(event: dict[str, Any], tokens: int, counter: str) -> None:
+    """As a settlement does that adds the tokens to a counter."""
+    sync_client().hincrby(counter, "spent", tokens)
+    sync_client().xadd(USAGE_STREAM, {"event": json.dumps(event), "counted": tokens, "counters": counter})
+
+
 def append(*events: dict[str, Any] | str | bytes) -> None:
     """To the stream: an event, or anything else as it is."""
     for item in events:

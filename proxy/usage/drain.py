@@ -1,31 +1,36 @@
 """From the stream of usage events to rows.
 
-The stream is the queue of record. Each batch is one transaction: the rows, the dead letters, and the last stream id.
-Only after the commit are the entries deleted from the stream, so a crash anywhere leaves them there, and the next
-drain finds them again: their rows exist, and are not written twice. It therefore always reads from the stream's start,
-never from the last id: whatever is in the stream is unfinished, also when Redis was lost and the ids of a new stream
-are smaller because a clock was set back. The last id is for whoever adds up what the rows do not have yet.
+The stream is the queue of record. Each batch is one transaction: the rows, the dead letters, and the position (the last
+stream id). Only after the commit are the entries deleted from the stream, so a crash anywhere leaves them there. The
+next drain finds them again, up to the position: they are done, and only have to go. A stream that begins again, as
+after a loss of Redis, begins with the position at its start (`restart_stream`).
+
+An event can come twice, as one of another stream, when Redis was lost. The row is written once; what the second one
+added to the counters is taken away again.
 """
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from accounts.ledger.keys import USAGE_STREAM
+from accounts.ledger.keys import DRAINED, USAGE_STREAM
+from accounts.limits import counter_parts
 from accounts.redis import sync_client
 from proxy.models import DeadLetter, StreamPosition, Usage
 from proxy.usage import effects, rows, tallies
-from proxy.usage.entry import FIELD, Entry
+from proxy.usage.entry import Entry, place_of
 
 logger = logging.getLogger(__name__)
 
 BATCH = 1000
 LONGEST_DRAIN_S = 5.0
 POSITION = "usage"
+START = "0-0"
 ADVISORY_LOCK = 0x67770001  # "gw", 1: one drainer at a time, over all processes
 SILENCE = "30s"  # longer than Redis may take within a batch
 
@@ -51,13 +56,19 @@ def lag() -> int:
     return int(sync_client().xlen(USAGE_STREAM))
 
 
+def restart_stream() -> None:
+    """The stream is empty, and its next entries may have smaller ids: for whoever holds the drainer's lock."""
+    StreamPosition.objects.filter(stream=POSITION).update(last_id=START)
+    sync_client().delete(DRAINED)
+
+
 def retry(dead_letters: QuerySet[DeadLetter]) -> int:
     """Try dead letters again, after whatever was wrong is mended; returns how many are now recorded, and gone."""
     with transaction.atomic(durable=True):
-        _wait_for_drainer()
+        wait_for_drainer()
         letters = {letter.stream_id: letter for letter in dead_letters.select_for_update()}
         entries = [Entry.read(letter.stream_id, letter.payload.encode()) for letter in letters.values()]
-        written = _write(entries)
+        written, _ = _record(entries)
         for entry in entries:
             if entry.error:
                 DeadLetter.objects.filter(stream_id=entry.stream_id).update(error=entry.error)
@@ -75,12 +86,67 @@ def _drain_batch() -> int | None:
         entries = _read_batch()
         if not entries:
             return 0
-        written = _write(entries)
-        _bury([entry for entry in entries if entry.error])
-        _move_position(entries[-1].stream_id, anything_new=bool(written))
-    sync_client().xdel(USAGE_STREAM, *(entry.stream_id for entry in entries))
+        position = _position()
+        fresh = [entry for entry in entries if entry.place > place_of(position.last_id)]
+        written, corrections = _record(fresh)
+        _bury([entry for entry in fresh if entry.error])
+        if fresh:
+            position.last_id = fresh[-1].stream_id
+            position.save(update_fields=["last_id"])
+    _take_away(entries, position.last_id, corrections)
     _note_effects(written)
     return len(written)
+
+
+def _record(entries: list[Entry]) -> tuple[list[Usage], dict[str, int]]:
+    """The rows written, and by how much each counter in Redis has to be corrected."""
+    written = rows.insert([entry for entry in entries if entry.usage])
+    due = {id(usage): usage.total_tokens for usage in written}
+    known = [entry for entry in entries if entry.usage and not entry.error and id(entry.usage) not in due]
+    corrected = rows.correct(known) if known else []
+    due.update({id(usage): usage.total_tokens - old.total_tokens for usage, old in corrected})
+    recorded = [*written, *(usage for usage, _ in corrected)]
+    tallies.add(recorded, replaced=[old for _, old in corrected], addresses=_addresses(entries))
+    return recorded, _corrections(entries, due)
+
+
+def _corrections(entries: Iterable[Entry], due: dict[int, int]) -> dict[str, int]:
+    """What was counted for an entry and what was due for it must be the same; returns what is missing, by counter.
+
+    `due`: tokens by the identity of the entry's usage; nothing is due for an event that came before.
+    """
+    missing: Counter[str] = Counter()
+    for entry in entries:
+        if entry.usage is None or entry.error or entry.counted is None:
+            continue
+        for counter in entry.counters:
+            missing[counter] += due.get(id(entry.usage), 0) - entry.counted
+    return {counter: tokens for counter, tokens in missing.items() if tokens}
+
+
+def _addresses(entries: Iterable[Entry]) -> dict[str, str]:
+    """The addresses of anonymous requests: no column names them, but their counters do."""
+    addresses = {}
+    for entry in entries:
+        if entry.usage is not None and entry.usage.tenant_id is None:
+            for scope, subject, _month in map(counter_parts, entry.counters):
+                if scope == "ip":
+                    addresses[entry.usage.request_id] = subject
+    return addresses
+
+
+def _take_away(entries: list[Entry], position: str, corrections: dict[str, int]) -> None:
+    """Delete what is done, and say how far the database is: what web processes keep until then, they may forget."""
+    with sync_client().pipeline(transaction=True) as pipeline:
+        for counter, tokens in corrections.items():
+            pipeline.hincrby(counter, "spent", tokens)
+        pipeline.xdel(USAGE_STREAM, *(entry.stream_id for entry in entries))
+        pipeline.set(DRAINED, position)
+        pipeline.execute()
+
+
+def _position() -> StreamPosition:
+    return StreamPosition.objects.get_or_create(stream=POSITION)[0]
 
 
 def _is_sole_drainer() -> bool:
@@ -98,7 +164,7 @@ def _is_sole_drainer() -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _wait_for_drainer() -> None:
+def wait_for_drainer() -> None:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
@@ -106,14 +172,7 @@ def _wait_for_drainer() -> None:
 
 def _read_batch() -> list[Entry]:
     found: Any = sync_client().xrange(USAGE_STREAM, count=BATCH)
-    return [Entry.read(stream_id.decode(), fields.get(FIELD, b"")) for stream_id, fields in found]
-
-
-def _write(entries: Iterable[Entry]) -> list[Usage]:
-    """The rows that this transaction is the first to write. Whatever must count each request once belongs in here."""
-    written = rows.insert([entry for entry in entries if entry.usage])
-    tallies.add(written)
-    return written
+    return [Entry.from_stream(stream_id, fields) for stream_id, fields in found]
 
 
 def _bury(refused: list[Entry]) -> None:
@@ -123,19 +182,6 @@ def _bury(refused: list[Entry]) -> None:
         [DeadLetter(stream_id=entry.stream_id, payload=entry.text, error=entry.error) for entry in refused],
         ignore_conflicts=True,
     )
-
-
-def _move_position(last_id: str, *, anything_new: bool) -> None:
-    """Forward; backward only for new rows of a stream that began again with smaller ids."""
-    position, _created = StreamPosition.objects.get_or_create(stream=POSITION)
-    if anything_new or _order(last_id) > _order(position.last_id):
-        position.last_id = last_id
-        position.save(update_fields=["last_id"])
-
-
-def _order(stream_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = stream_id.partition("-")
-    return int(milliseconds), int(sequence)
 
 
 def _note_effects(written: list[Usage]) -> None:

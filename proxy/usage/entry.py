@@ -7,7 +7,7 @@ is cut: the row matters more than the name's end. What is left is impossible to 
 """
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,6 +21,7 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from proxy.models import Usage
 
 FIELD = b"event"
+COUNTED, COUNTERS = b"counted", b"counters"
 REQUIRED = frozenset({"request_id", "created_at", "month", "status"})
 IDENTITIES = frozenset({"request_id", "month"})  # never cut: two different ones could become the same
 
@@ -31,12 +32,26 @@ class Malformed(ValueError):
 
 @dataclass(slots=True)
 class Entry:
-    """One entry: `usage` is the row that it asks for; where there can be none, `error` says why."""
+    """One entry: `usage` is the row that it asks for; where there can be none, `error` says why.
+
+    `counted` tokens were added to each of the `counters` (names in Redis) when the entry was appended; None where an
+    older version did not say.
+    """
 
     stream_id: str
     payload: bytes
     usage: Usage | None = None
     error: str = ""
+    counted: int | None = None
+    counters: tuple[str, ...] = ()
+
+    @classmethod
+    def from_stream(cls, stream_id: bytes, fields: Mapping[bytes, bytes]) -> "Entry":
+        entry = cls.read(stream_id.decode(), fields.get(FIELD, b""))
+        if COUNTED in fields:
+            entry.counted = int(fields[COUNTED])
+            entry.counters = tuple(fields.get(COUNTERS, b"").decode().split())
+        return entry
 
     @classmethod
     def read(cls, stream_id: str, payload: bytes) -> "Entry":
@@ -46,9 +61,19 @@ class Entry:
             return cls(stream_id, payload, error=str(error))
 
     @property
+    def place(self) -> tuple[int, int]:
+        """Where it is in the stream, as numbers that can be compared."""
+        return place_of(self.stream_id)
+
+    @property
     def text(self) -> str:
         """The payload as any database can store it."""
         return self.payload.decode(errors="backslashreplace").replace("\0", "\\x00")
+
+
+def place_of(stream_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = stream_id.partition("-")
+    return int(milliseconds), int(sequence)
 
 
 def _usage(payload: bytes) -> Usage:

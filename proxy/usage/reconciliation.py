@@ -13,7 +13,7 @@ from accounts.ledger.keys import USAGE_STREAM
 from accounts.models import MonthlyTally
 from accounts.redis import key, sync_client
 from proxy.models import Usage
-from proxy.usage.entry import FIELD, Entry
+from proxy.usage.entry import Entry
 
 # A scope of the books, and the column of a usage row that names its subject.
 SUBJECTS = {"tenant": "tenant_id", "user": "user_id", "key": "key_id"}
@@ -63,7 +63,7 @@ def _waiting(month: str) -> Counter[Subject]:
     entries: Any = sync_client().xrange(USAGE_STREAM)
     tokens: Counter[Subject] = Counter()
     for stream_id, fields in entries:
-        usage = Entry.read(stream_id.decode(), fields.get(FIELD, b"")).usage
+        usage = Entry.from_stream(stream_id, fields).usage
         if usage is not None and usage.month == month:
             for scope, column in SUBJECTS.items():
                 if (subject := getattr(usage, column)) is not None:

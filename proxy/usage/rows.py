@@ -11,9 +11,11 @@ import orjson
 from django.db import DataError, IntegrityError, connection, transaction
 
 from proxy.models import Usage
+from proxy.models.usage import Status
 from proxy.usage.entry import COLUMNS, Entry
 
 LONGEST_ERROR = 2000
+CRASHED = Status.CRASHED
 
 
 def insert(entries: Sequence[Entry]) -> list[Usage]:
@@ -44,6 +46,22 @@ def _insert(entries: Sequence[Entry]) -> list[Usage]:
         cursor.execute(_statement(), [_document(usages.values())])
         written = {request_id for (request_id,) in cursor.fetchall()}
     return [usage for request_id, usage in usages.items() if request_id in written]
+
+
+def correct(entries: Iterable[Entry]) -> list[tuple[Usage, Usage]]:
+    """Rows of requests that were only taken for crashed, replaced by what their own process says; (new, old) for each.
+
+    For entries that found a row: their process had seemed dead, and settled after all.
+    """
+    late = {entry.usage.request_id: entry.usage for entry in entries if entry.usage and entry.usage.status != CRASHED}
+    crashed = Usage.objects.select_for_update().filter(request_id__in=late, status=CRASHED)
+    corrected = []
+    for old in crashed:
+        new = late[old.request_id]
+        new.pk = old.pk
+        new.save(force_update=True)
+        corrected.append((new, old))
+    return corrected
 
 
 def _document(usages: Iterable[Usage]) -> str:

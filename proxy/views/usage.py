@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from accounts.callers import Caller
 from accounts.errors import PartUnavailable
-from accounts.ledger.ledger import BudgetState
+from accounts.ledger.admission import BudgetState
 from accounts.limits import Month
 from accounts.models import MonthlyTally
 from accounts.sql import run_sql

@@ -1,6 +1,7 @@
 """The production web server."""
 
 import argparse
+import os
 import socket
 from typing import Any
 
@@ -31,6 +32,7 @@ class Command(BaseCommand):
         if settings.EMBEDDED:
             self._check_embedded(workers)
         _check_address(host, port)
+        os.environ.setdefault("GATEWAY_WORKERS", str(workers))  # for the settings of the web processes
         plural = "s" if workers > 1 else ""
         self.stdout.write(f"Serving on http://{host}:{port} with {workers} worker{plural}. Stop with Ctrl+C.")
         Server(

@@ -1,0 +1,157 @@
+"""What admission is asked for, and what it says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from accounts.errors import PartUnavailable
+from accounts.ledger.refusals import BudgetReserved, BudgetSpent, rate_limited, too_many_at_once
+from accounts.limits import Budget, ConcurrencyLimit, Month, RateLimit
+
+
+class StaleConfiguration(Exception):
+    """The request was decided on an older configuration than the committed one: reload, decide again."""
+
+    def __init__(self, current: int) -> None:
+        super().__init__(f"version {current} is committed")
+        self.current = current
+
+
+class EpochEnded(Exception):
+    """The counters were rebuilt, or have to be: this process must join `current` first; "" while there is none."""
+
+    def __init__(self, current: str) -> None:
+        super().__init__(f"epoch {current or '(none)'} is current")
+        self.current = current
+
+
+class OtherMonth(Exception):
+    """By Redis's clock it is not the month that the request was decided for: decide again."""
+
+    def __init__(self, now_ms: int) -> None:
+        super().__init__(f"it is {now_ms} ms")
+        self.now_ms = now_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """One request that wants to be admitted: `tokens` is the bound to reserve, `record` its usage event so far."""
+
+    request_id: str
+    record: bytes
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What admission is asked for: one request or several of one caller, all or none.
+
+    `cached`: the answer's name in the cache, or "".
+    """
+
+    version: int
+    month: Month
+    requests: Sequence[Reservation]
+    rate_limits: Sequence[RateLimit] = ()
+    gates: Sequence[ConcurrencyLimit] = ()
+    budgets: Sequence[Budget] = ()
+    cached: str = ""
+
+    @property
+    def tokens(self) -> int:
+        return sum(request.tokens for request in self.requests)
+
+    @property
+    def counters(self) -> list[str]:
+        """The names of the budgets' counters in Redis."""
+        month = str(self.month)
+        return [budget.counter(month) for budget in self.budgets]
+
+
+@dataclass(frozen=True, slots=True)
+class RateState:
+    """One rate limit after this request: what is left of it, and when its oldest request leaves the window (ms)."""
+
+    limit: int
+    remaining: int
+    reset_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """One budget before this request's own reservation, in tokens."""
+
+    budget: Budget
+    spent: int
+    reserved: int
+
+    def left_in(self, month: Month) -> int | None:
+        """What the month has left, never below 0; None where there is no limit."""
+        limit = self.budget.limit_in(str(month))
+        return None if limit is None else max(0, limit - self.spent - self.reserved)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The request was counted and, unless `answer` was in the cache, its tokens are reserved.
+
+    `at_ms`: Redis time; `breakers`: the models that failed lately, with their state.
+    """
+
+    at_ms: int
+    rates: list[RateState] = field(default_factory=list)
+    budgets: list[BudgetState] = field(default_factory=list)
+    breakers: dict[str, str] = field(default_factory=dict)
+    answer: bytes | None = None
+
+
+def read(reply: Sequence[Any], ask: Ask) -> Admission:
+    """Turn the script's reply into an Admission, or raise what it stands for. `admit.lua` names the forms."""
+    match reply[0]:
+        case b"STALE":
+            raise StaleConfiguration(int(reply[1]))
+        case b"EPOCH":
+            raise EpochEnded(reply[1].decode())
+        case b"CLOSED":
+            raise LedgerClosed(int(reply[1]))
+        case b"OTHER_MONTH":
+            raise OtherMonth(int(reply[1]))
+    windows = _pairs(reply[2])
+    match reply[0]:
+        case b"RATE":
+            raise rate_limited(ask.rate_limits[int(reply[3]) - 1], retry_ms=int(reply[4]))
+        case b"BUSY":
+            raise too_many_at_once(ask.gates[int(reply[3]) - 1])
+        case b"BUDGET":
+            raise _budget_refusal(ask, *(int(number) for number in reply[3:6]))
+    rates = [
+        RateState(limit.limit, max(0, limit.limit - used - len(ask.requests)), reset_ms or 60_000)
+        for limit, (used, reset_ms) in zip(ask.rate_limits, windows, strict=True)
+    ]
+    if reply[0] == b"CACHED":
+        return Admission(int(reply[1]), rates, answer=reply[3])
+    flat = [item.decode() for item in reply[3]]
+    budgets = [BudgetState(budget, *counts) for budget, counts in zip(ask.budgets, _pairs(reply[4]), strict=True)]
+    return Admission(int(reply[1]), rates, budgets, dict(zip(flat[::2], flat[1::2], strict=True)))
+
+
+class LedgerClosed(PartUnavailable):
+    """The counters were rebuilt just now; admission opens when every process has had the time to join."""
+
+    def __init__(self, ms: int = 1000) -> None:
+        super().__init__(
+            "The gateway's ledger is being rebuilt after Redis was lost. Try again in a moment.",
+            retry_after_s=ms / 1000,
+        )
+
+
+def _budget_refusal(ask: Ask, which: int, spent: int, reserved: int) -> BudgetSpent | BudgetReserved:
+    budget, month = ask.budgets[which - 1], ask.month
+    limit = budget.limit_in(str(month)) or 0
+    refusal = BudgetSpent if spent + ask.tokens > limit else BudgetReserved
+    return refusal(budget, month, limit=limit, spent=spent, reserved=reserved, asked=ask.tokens)
+
+
+def _pairs(flat: Sequence[Any]) -> list[tuple[int, int]]:
+    numbers = [int(number) for number in flat]
+    return list(zip(numbers[::2], numbers[1::2], strict=True))

@@ -1,0 +1,45 @@
+"""How a request ended: what its settlement carries."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a request ended: its usage event, the tokens that count, and an answer to keep for `keep_s` seconds.
+
+    `counters` and `gates` are the names in Redis of what the request was counted in.
+    """
+
+    request_id: str
+    event: bytes
+    tokens: int = 0
+    counters: Sequence[str] = ()
+    gates: Sequence[str] = ()
+    cached: str = ""
+    keep_s: int = 0
+    answer: bytes = b""
+
+    @property
+    def record(self) -> Self:
+        """What must not be lost; the answer for the cache may be."""
+        return replace(self, cached="", keep_s=0, answer=b"") if self.keep_s else self
+
+    def to_line(self) -> bytes:
+        """One line of a spool file."""
+        kept = {
+            "request_id": self.request_id,
+            "event": self.event.decode(),
+            "tokens": self.tokens,
+            "counters": list(self.counters),
+            "gates": list(self.gates),
+        }
+        return orjson.dumps(kept) + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Self:
+        kept = orjson.loads(line)
+        return cls(kept["request_id"], kept["event"].encode(), kept["tokens"], kept["counters"], kept.get("gates", ()))
