@@ -46,10 +46,11 @@ class Settlements:
             try:
                 await self._ledger.settle(settlement)
             except (RedisError, EpochEnded) as error:
-                logger.warning("Request %s waits for Redis to be settled: %s", request_id, type(error).__name__)
+                if not self._waits:
+                    logger.warning("Request %s and others wait to be settled: %s", request_id, type(error).__name__)
+                self._waits = True
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
-                self._waits = True
             else:
                 self._waits = False
                 del self._unsettled[request_id]
