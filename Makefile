@@ -5,6 +5,7 @@
 PYTHON ?= python3
 export PORT ?= 5000
 PYTEST_ARGS ?=
+EXACTNESS_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 	--no-emit-index-url --no-emit-find-links --no-header $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev test test-services lint types bench requirements clean
+.PHONY: help run dev test test-services lint types bench exactness requirements clean
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +73,9 @@ types: $(TOOLS) ## Check the types
 
 bench: $(TOOLS) ## Measure how fast usage events become rows (needs DATABASE_URL and REDIS_URL)
 	@$(PY) -m benchmarks.drain
+
+exactness: $(TOOLS) ## Show that no token is lost or counted twice (needs DATABASE_URL and redis-server)
+	@$(PY) -m benchmarks.exactness $(EXACTNESS_ARGS)
 
 # ---- Look after -----------------------------------------------------------------------------------------------------
 
