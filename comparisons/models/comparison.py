@@ -16,6 +16,7 @@ from comparisons.models.vote import Verdict, Vote
 
 # Enough to recognise a prompt and to search it; the messages keep all of it.
 PROMPT_LENGTH = 10_000
+TITLE_LENGTH = 200
 
 
 class Status(models.TextChoices):
@@ -95,8 +96,7 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
         votes = Vote.objects.filter(comparison=OuterRef("pk"))
         if winner in (Verdict.TIE, Verdict.ALL_BAD):
             return self.filter(Exists(votes.filter(verdict=winner)))
-        won = votes.filter(verdict=Verdict.SLOT, winner=OuterRef("slot"))
-        won = won.filter(comparison=OuterRef("comparison"))
+        won = Vote.objects.filter(comparison=OuterRef("comparison"), verdict=Verdict.SLOT, winner=OuterRef("slot"))
         return self.filter(Exists(_answers().filter(_of_model(winner)).filter(Exists(won))))
 
     def before(self, after: str) -> Self:
@@ -128,7 +128,7 @@ class Comparison(models.Model):
         verbose_name=_("author"),
     )
     author_name = models.CharField(_("author"), max_length=150, blank=True)
-    title = models.CharField(_("title"), max_length=200, blank=True)
+    title = models.CharField(_("title"), max_length=TITLE_LENGTH, blank=True)
     messages = models.JSONField(_("messages"), default=list)
     prompt = models.TextField(
         _("prompt"), blank=True, help_text=_("The text of the last message of the user, for lists and search.")
@@ -175,3 +175,9 @@ class Comparison(models.Model):
     @property
     def is_running(self) -> bool:
         return self.status == Status.RUNNING
+
+    def rename(self, title: str) -> None:
+        """Save a title: one line, cut where it is too long. Where it is empty the prompt stands for it."""
+        line = "".join(character for character in " ".join(title.split()) if character.isprintable())
+        self.title = line[:TITLE_LENGTH]
+        self.save(update_fields=["title"])

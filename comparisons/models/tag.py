@@ -1,7 +1,34 @@
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from accounts.errors import InvalidRequest
 from accounts.models import Tenant
+
+if TYPE_CHECKING:
+    from comparisons.models.comparison import Comparison
+
+LONGEST_TAG = 64
+MOST_TAGS = 16
+
+
+class ComparisonTagQuerySet(models.QuerySet["ComparisonTag"]):
+    def file(self, comparison: "Comparison", names: Iterable[str]) -> None:
+        """Add tags that are not there yet, in one line each; raises InvalidRequest for too many or too long ones."""
+        wanted = dict.fromkeys(name for name in map(_in_one_line, names) if name)
+        if any(len(name) > LONGEST_TAG for name in wanted):
+            raise InvalidRequest(f"Shorten the tag to {LONGEST_TAG} characters.", param="tags")
+        known = set(comparison.tags.values_list("name", flat=True))
+        if len(known.union(wanted)) > MOST_TAGS:
+            raise InvalidRequest(f"A comparison has up to {MOST_TAGS} tags. Remove one first.", param="tags")
+        rows = [ComparisonTag(comparison=comparison, tenant_id=comparison.tenant_id, name=name) for name in wanted]
+        self.bulk_create(rows, ignore_conflicts=True)
+
+
+def _in_one_line(text: str) -> str:
+    return "".join(character for character in " ".join(text.split()) if character.isprintable())
 
 
 class ComparisonTag(models.Model):
@@ -11,7 +38,9 @@ class ComparisonTag(models.Model):
         "comparisons.Comparison", models.CASCADE, related_name="tags", verbose_name=_("comparison")
     )
     tenant = models.ForeignKey(Tenant, models.CASCADE, related_name="+", db_index=False, verbose_name=_("tenant"))
-    name = models.CharField(_("tag"), max_length=64)
+    name = models.CharField(_("tag"), max_length=LONGEST_TAG)
+
+    objects = ComparisonTagQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]

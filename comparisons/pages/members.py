@@ -2,17 +2,19 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, cast
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render, resolve_url
+from django.utils import timezone
 from django.utils.cache import patch_cache_control
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from accounts.models import User
+from accounts.time_zones import zone
 
 P = ParamSpec("P")
 
@@ -49,9 +51,11 @@ def member_page(view: Page[P]) -> Callable[Concatenate[HttpRequest, P], HttpResp
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
         if not request.user.is_authenticated:
             return with_policy(_to_sign_in(request))
-        if not request.user.may_call:
+        if not request.user.may_call or request.user.tenant is None:
             return with_policy(render(request, "comparisons/no_tenant.html", status=403))
-        return with_policy(view(request, *args, **kwargs))  # type: ignore[arg-type]  # see MemberRequest
+        with timezone.override(zone(request.user.tenant.time_zone)):
+            response = view(cast(MemberRequest, request), *args, **kwargs)
+        return with_policy(response)
 
     return guarded
 

@@ -2,11 +2,17 @@
 
 from django.urls import path
 
-from comparisons.pages import history, playground, sign_in
+from comparisons.pages import detail, feedback, history, playground, sign_in
 
 urlpatterns = [
     path("sign-in/", sign_in.sign_in, name="sign-in"),
     path("sign-out/", sign_in.sign_out, name="sign-out"),
     path("playground/", playground.playground, name="playground"),
     path("comparisons/", history.history, name="history"),
+    path("comparisons/<str:comparison_id>", detail.detail, name="comparison"),
+    path("comparisons/<str:comparison_id>/review", feedback.review, name="comparison-review"),
+    path("comparisons/<str:comparison_id>/vote", feedback.vote, name="comparison-vote"),
+    path("comparisons/<str:comparison_id>/notes", feedback.notes, name="comparison-notes"),
+    path("comparisons/<str:comparison_id>/tags", feedback.tags, name="comparison-tags"),
+    path("comparisons/<str:comparison_id>/title", feedback.title, name="comparison-title"),
 ]

@@ -19,14 +19,14 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") closeMenus(null);
 });
 
-// A form that only the browser's own Enter would send: filters that apply as they change.
 document.body.addEventListener("htmx:responseError", (event) => {
-  announce(event.detail.xhr.status === 0 ? "The gateway does not answer." : "That did not work. Reload the page, then try again.");
+  announce(`That did not work (${event.detail.xhr.status}). Reload the page, then try again.`);
 });
+document.body.addEventListener("htmx:sendError", () => announce("The gateway does not answer. Try again in a moment."));
 
 // Texts that the server wants to be read out after a partial update.
-document.body.addEventListener("htmx:afterSwap", (event) => {
-  const text = event.detail.elt?.querySelector?.("[data-announce]")?.dataset.announce;
+document.body.addEventListener("htmx:load", (event) => {
+  const text = event.detail.elt.dataset?.announce;
   if (text) announce(text);
 });
 
