@@ -74,7 +74,7 @@ class ChatRequest:
         body = require_object(data)
         names = _names(body, list_required=list_required)
         check_fields(body)
-        _check_messages(body.get("messages"))
+        check_messages(body.get("messages"))
         options = body.get("stream_options") or {}
         return cls(
             names=names,
@@ -134,7 +134,8 @@ def _names(body: Mapping[str, Any], *, list_required: bool) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _check_messages(messages: Any) -> None:
+def check_messages(messages: Any) -> None:
+    """Raises InvalidRequest unless it is a list of at least one message, each with a role."""
     if messages is None:
         raise InvalidRequest("messages is missing. Send a list with at least one message.", param="messages")
     if not messages:

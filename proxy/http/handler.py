@@ -14,7 +14,7 @@ from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from proxy.http.asgi import Receive, Scope, Send
-from proxy.http.stream import EventStream
+from proxy.http.response import LiveResponse
 
 
 class LeanHandler:
@@ -39,8 +39,8 @@ class LeanHandler:
         request.resolver_match = match
         response = await match.func(request, *match.args, **match.kwargs)
         response.headers["x-request-id"] = scope["gateway.request_id"]
-        if isinstance(response, EventStream):
-            await _send_stream(response, send)
+        if isinstance(response, LiveResponse):
+            await _send_live(response, send)
         else:
             await send_response(response, send)
 
@@ -61,7 +61,7 @@ async def send_response(response: HttpResponseBase, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def _send_stream(response: EventStream, send: Send) -> None:
+async def _send_live(response: LiveResponse, send: Send) -> None:
     started = False
 
     async def write(data: bytes) -> None:
@@ -69,7 +69,9 @@ async def _send_stream(response: EventStream, send: Send) -> None:
         nonlocal started
         if not started:
             started = True
-            await send({"type": "http.response.start", "status": 200, "headers": _raw_headers(response)})
+            await send(
+                {"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)}
+            )
         await send({"type": "http.response.body", "body": data, "more_body": True})
 
     await response.pump(write)

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 import orjson
 from django.conf import settings
-from django.http.response import HttpResponseBase
 
 from accounts.errors import GatewayError
 from proxy.call import Call
 from proxy.errors import UpstreamError
 from proxy.gateway import Gateway
+from proxy.http.response import EventStreamResponse, Write
 from proxy.meter import join
 from proxy.relay import Stream
 from proxy.upstreams.base import Event
@@ -20,20 +20,14 @@ from proxy.upstreams.sse import DONE, KEEP_ALIVE
 
 logger = logging.getLogger(__name__)
 
-Write = Callable[[bytes], Awaitable[None]]
-
 CHECKPOINT_EVERY = 256
 
 
-class EventStream(HttpResponseBase):
+class EventStream(EventStreamResponse):
     """Writes a relayed stream to the caller, and finishes its call however it ends."""
 
-    streaming = True
-
     def __init__(self, gateway: Gateway, call: Call, stream: Stream, *, usage_chunk: bool) -> None:
-        super().__init__(content_type="text/event-stream; charset=utf-8", headers=call.headers())
-        self.headers["Cache-Control"] = "no-cache"
-        self.headers["X-Accel-Buffering"] = "no"
+        super().__init__(headers=call.headers())
         self._gateway = gateway
         self._call = call
         self._stream = stream

@@ -1,0 +1,30 @@
+"""An answer that writes itself, piece by piece, while it comes into being."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from django.http.response import HttpResponseBase
+
+Write = Callable[[bytes], Awaitable[None]]
+
+
+class LiveResponse(HttpResponseBase):
+    """The lean handler calls `pump` with the means to write, and cancels it where the caller hangs up.
+
+    Status and headers go out with the first piece. The response ends when `pump` returns, so its end is always its
+    own to see (an async generator's `finally` is not).
+    """
+
+    streaming = True
+
+    async def pump(self, write: Write) -> None:
+        raise NotImplementedError
+
+
+class EventStreamResponse(LiveResponse):
+    """One of server-sent events."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(content_type="text/event-stream; charset=utf-8", **kwargs)
+        self.headers["Cache-Control"] = "no-cache"
+        self.headers["X-Accel-Buffering"] = "no"
