@@ -7,8 +7,10 @@ from datetime import datetime
 
 from django.conf import settings
 
+from accounts.errors import NotPermitted
 from accounts.limits import Budget, ConcurrencyLimit, Mode, RateLimit, Scope
 from accounts.models import APIKey, Tenant, TopUp, User
+from accounts.models.api_key import Comparing
 from accounts.models.tenant import BudgetMode
 from accounts.networks import rate_key
 from accounts.tokens import password_digest
@@ -35,6 +37,7 @@ class Caller:
     rate_limits: tuple[RateLimit, ...] = ()
     gates: tuple[ConcurrencyLimit, ...] = ()
     budgets: tuple[Budget, ...] = ()
+    comparing: str = Comparing.ALLOWED
     is_anonymous: bool = False
 
     @property
@@ -45,6 +48,23 @@ class Caller:
     def may_use(self, name: str) -> bool:
         """Whether the key's allow-list names this chain or model; an empty list allows all."""
         return not self.allowed_models or name in self.allowed_models
+
+    def require_comparing(self) -> None:
+        """Raises NotPermitted for a key that may not compare."""
+        if self.comparing == Comparing.NEVER:
+            raise NotPermitted(
+                "This API key may not compare models. Ask an administrator of your tenant.",
+                code="comparing_not_allowed",
+            )
+
+    def require_plain_calls(self) -> None:
+        """Raises NotPermitted for a key that may do nothing but compare."""
+        if self.comparing == Comparing.ONLY:
+            raise NotPermitted(
+                "This API key may only compare models: POST /compare_models. Ask an administrator of your tenant for "
+                "one that may do more.",
+                code="comparing_only",
+            )
 
     @classmethod
     def from_user(cls, user: User) -> "Caller | None":
@@ -77,6 +97,7 @@ class Caller:
             allowed_networks=tuple(row.allowed_networks),
             rate_limits=(*user.rate_limits, *_limit("key", row.pk, row.requests_per_minute)),
             gates=_gates(row),
+            comparing=row.comparing,
             budgets=(*user.budgets, key_budget(row)),
         )
 

@@ -198,6 +198,12 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "drain-usage": {"task": "proxy.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 30}},
     "sweep-reservations": {"task": "proxy.tasks.sweep_reservations", "schedule": 10.0, "options": {"expires": 60}},
     "prune-expired-tokens": {"task": "proxy.tasks.prune_expired_tokens", "schedule": crontab(hour="3", minute="17")},
+    "record-comparisons": {
+        "task": "comparisons.tasks.record_comparisons",
+        "schedule": 1.0,
+        "options": {"expires": 30},
+    },
+    "sweep-comparisons": {"task": "comparisons.tasks.sweep_comparisons", "schedule": 10.0, "options": {"expires": 60}},
     "delete-expired-comparisons": {
         "task": "comparisons.tasks.delete_expired_comparisons",
         "schedule": crontab(hour="3", minute="41"),

@@ -112,7 +112,7 @@ class APIKeyAdmin(TenantScopedAdmin):
     autocomplete_fields = ("user",)
     readonly_fields = ("key", "state_badge", "created_at", "last_used_at", "revoked_at", "this_month")
     limits: tuple[Fieldset, ...] = (
-        (_("What it may do"), {"fields": ("allowed_models", "allowed_networks")}),
+        (_("What it may do"), {"fields": ("allowed_models", "allowed_networks", "comparing")}),
         (_("Limits"), {"fields": (("monthly_token_budget", "requests_per_minute"), "concurrent_requests")}),
     )
     fieldsets = (

@@ -74,6 +74,14 @@ def validate_names(names: object) -> None:
         raise ValidationError('Give a list of names, for example ["default", "openai/gpt-4o-mini"].')
 
 
+class Comparing(models.TextChoices):
+    """Whether a key may ask several models at once."""
+
+    ALLOWED = "allowed", _("Allowed, beside everything else")
+    ONLY = "only", _("Comparisons only")
+    NEVER = "never", _("No comparisons")
+
+
 class APIKeyQuerySet(ConfigurationQuerySet["APIKey"]):
     def for_key(self, key: str) -> "APIKey | None":
         """The row of this key, whatever its state, with its user and tenant; None if there is none."""
@@ -127,6 +135,14 @@ class APIKey(models.Model):
         blank=True,
         validators=[MinValueValidator(1)],
         help_text=_("How many of this key's requests may be under way at once. Empty: no limit."),
+    )
+
+    comparing = models.CharField(
+        _("comparisons"),
+        max_length=8,
+        choices=Comparing,
+        default=Comparing.ALLOWED,
+        help_text=_("Whether the key may compare models and read what was compared, or do nothing else."),
     )
 
     objects = APIKeyQuerySet.as_manager()

@@ -1,4 +1,5 @@
 from decimal import Decimal
+from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -61,3 +62,32 @@ class Answer(models.Model):
     @property
     def cost_usd(self) -> Decimal:
         return Decimal(self.cost_microusd) / 1_000_000
+
+    def public(self, *, whole: bool = True) -> dict[str, Any]:
+        """The contract's entry; without the response's own body where it is not wanted `whole`."""
+        entry = {
+            "slot": self.slot,
+            "label": self.label,
+            "requested_model": self.requested_model,
+            "params": self.params,
+            "resolved_model": self.resolved_model or None,
+            "provider": self.provider or None,
+            "request_id": self.request_id or None,
+            "status": self.status,
+            "response": self.response,
+            "content": self.content,
+            "metrics": {
+                "ttft_ms": self.ttft_ms,
+                "latency_ms": self.latency_ms,
+                "output_tokens_per_s": self.output_tokens_per_s,
+            },
+            "usage": self.usage,
+            "cost_usd": usd(self.cost_microusd),
+            "error": self.error,
+        }
+        return entry if whole else {name: value for name, value in entry.items() if name not in {"response", "content"}}
+
+
+def usd(microusd: int) -> str:
+    """As the contract writes money: US dollars with six decimals."""
+    return f"{Decimal(microusd) / 1_000_000:.6f}"

@@ -1,7 +1,8 @@
 import time
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -10,13 +11,14 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Tenant
-from comparisons.models.answer import Answer
+from comparisons.models.answer import Answer, AnswerStatus, usd
 from comparisons.models.tag import ComparisonTag
 from comparisons.models.vote import Verdict, Vote
 
 # Enough to recognise a prompt and to search it; the messages keep all of it.
 PROMPT_LENGTH = 10_000
 TITLE_LENGTH = 200
+PREVIEW_LENGTH = 500
 
 
 class Status(models.TextChoices):
@@ -181,3 +183,60 @@ class Comparison(models.Model):
         line = "".join(character for character in " ".join(title.split()) if character.isprintable())
         self.title = line[:TITLE_LENGTH]
         self.save(update_fields=["title"])
+
+    def end(self, answers: Sequence[Answer], *, interrupted: bool = False) -> None:
+        """Set what its answers make of it (not saved yet). Answers that were still running are interrupted."""
+        for answer in answers:
+            if answer.status == AnswerStatus.RUNNING:
+                answer.status, interrupted = AnswerStatus.INTERRUPTED, True
+        ok = sum(answer.status == AnswerStatus.OK for answer in answers)
+        self.status = (
+            Status.INTERRUPTED
+            if interrupted
+            else Status.COMPLETE
+            if ok == len(answers)
+            else Status.PARTIAL
+            if ok
+            else Status.FAILED
+        )
+        self.cost_microusd = sum(answer.cost_microusd for answer in answers)
+        self.finished_at = timezone.now()
+
+    def public(
+        self, answers: Sequence[Answer], tags: Sequence[str], url: str = "", *, whole: bool = True
+    ) -> dict[str, Any]:
+        """The contract's comparison; without the answers' texts where they are not wanted `whole`."""
+        return {
+            "id": self.pk,
+            "object": "comparison",
+            "status": self.status,
+            "title": self.title,
+            "prompt": self.prompt if whole else self.prompt[:PREVIEW_LENGTH],
+            "tags": list(tags),
+            "author": self.author_name,
+            "source": self.source,
+            "created_at": self.created_at.isoformat(),
+            "finished_at": self.finished_at.isoformat() if self.finished_at else None,
+            "successor_of": self.successor_of_id,
+            "from_request": self.from_request or None,
+            "url": url,
+            "answers": [answer.public(whole=whole) for answer in answers],
+            "summary": self.summary(answers),
+        }
+
+    def summary(self, answers: Sequence[Answer]) -> dict[str, Any]:
+        """Counts, and the slots that were fastest and cheapest: several where they are equal."""
+        answered = [answer for answer in answers if answer.status == AnswerStatus.OK]
+        return {
+            "ok": len(answered),
+            "failed": sum(answer.status in {AnswerStatus.ERROR, AnswerStatus.INTERRUPTED} for answer in answers),
+            "fastest": _least({answer.slot: answer.latency_ms for answer in answered}),
+            "cheapest": _least({answer.slot: answer.cost_microusd for answer in answered}),
+            "wall_ms": self.wall_ms,
+            "cost_usd": usd(self.cost_microusd),
+        }
+
+
+def _least(values: dict[int, int | None]) -> list[int]:
+    known = [value for value in values.values() if value is not None]
+    return [slot for slot, value in values.items() if known and value == min(known)]

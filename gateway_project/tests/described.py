@@ -51,11 +51,11 @@ class Document:
         if media_type == "application/json":
             self.check_value(json.loads(body), schema)
         elif media_type == "text/event-stream":
-            for data in events(body):
-                self.check_value({"data": data}, schema)
-                done, content = self._resolved(schema)["properties"]["data"]["anyOf"]
-                if data != done["const"]:
-                    self.check_value(json.loads(data), content["contentSchema"])
+            for event in fields(body):
+                self.check_value(event, schema)
+                data = self._resolved(schema)["properties"]["data"]
+                if event["data"] != "[DONE]":
+                    self.check_value(json.loads(event["data"]), data.get("anyOf", [data])[-1]["contentSchema"])
         else:
             self.check_value(body, schema)
 
@@ -94,3 +94,9 @@ def closed(schema: JSON) -> JSON:
 def events(stream: str) -> list[str]:
     """The data of each event."""
     return [line.removeprefix("data: ") for line in stream.splitlines() if line.startswith("data: ")]
+
+
+def fields(stream: str) -> list[dict[str, str]]:
+    """The fields of each event; comments are none."""
+    blocks = [[line.partition(": ") for line in block.splitlines() if line[0] != ":"] for block in stream.split("\n\n")]
+    return [{name: value for name, _, value in block} for block in blocks if block]

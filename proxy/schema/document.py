@@ -16,6 +16,7 @@ SECURITY_SCHEMES = {
 
 TAGS = [
     {"name": "chat", "description": "Answers from a model, or from the first model of a chain that can."},
+    {"name": "comparisons", "description": "One prompt, several models, side by side; and what was compared before."},
     {"name": "embeddings", "description": "Vectors for texts."},
     {"name": "models", "description": "The chains and models that you may use."},
     {"name": "usage", "description": "What you used this month, and what your budgets have left."},

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 from celery import current_app
 from celery.beat import ScheduleEntry
@@ -10,13 +11,14 @@ from django.db import connections
 from proxy.tasks import drain_usage
 
 
-async def run_embedded(stop: asyncio.Event) -> None:
-    """Run every entry of the beat schedule at its times until `stop` is set, then drain a last time."""
+async def run_embedded(stop: asyncio.Event, last: Sequence[str] = (drain_usage.name,)) -> None:
+    """Run every entry of the beat schedule at its times until `stop` is set, then the `last` tasks once more."""
     current_app.autodiscover_tasks(force=True)
     async with asyncio.TaskGroup() as group:
         for name, entry in current_app.conf.beat_schedule.items():
             group.create_task(_repeat(ScheduleEntry(name=name, app=current_app, **entry), stop))
-    await asyncio.to_thread(_run, drain_usage.name)
+    for task in last:
+        await asyncio.to_thread(_run, task)
 
 
 async def _repeat(entry: ScheduleEntry, stop: asyncio.Event) -> None:

@@ -32,6 +32,7 @@ class ChatCompletions(AsyncAPIView):
 
         async def decide(catalogue: Catalogue) -> Call:
             caller = await gateway.credentials.authenticate(request.headers, self.client_ip)
+            caller.require_plain_calls()
             route = catalogue.route(chat.names, caller)
             cacheable = route.cache_ttl_s > 0 and not chat.stream and options.writes_cache
             return Call(

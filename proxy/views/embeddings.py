@@ -25,6 +25,7 @@ class Embeddings(AsyncAPIView):
 
         async def decide(catalogue: Catalogue) -> Call:
             caller = await gateway.credentials.authenticate(request.headers, self.client_ip)
+            caller.require_plain_calls()
             route = catalogue.route((embedding.name,), caller)
             return Call(
                 request_id=self.request_id,

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.models import APIKey, User
+from accounts.models.api_key import Comparing
 
 UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -26,9 +27,18 @@ class Command(BaseCommand):
             help="when it ends: hours (12h), days (90d), weeks (2w); else never",
         )
 
-    def handle(self, *args: Any, user: str, name: str, expires: datetime | None, **options: Any) -> None:
+        parser.add_argument(
+            "--comparing",
+            choices=Comparing.values,
+            default=Comparing.ALLOWED,
+            help="whether it may compare models: allowed (beside everything else), only (nothing else), never",
+        )
+
+    def handle(
+        self, *args: Any, user: str, name: str, expires: datetime | None, comparing: str, **options: Any
+    ) -> None:
         owner = _owner(user)
-        row, key = APIKey.issue(owner, _checked_name(name), expires_at=expires)
+        row, key = APIKey.issue(owner, _checked_name(name), expires_at=expires, comparing=comparing)
         ends = f"works until {expires:%Y-%m-%d %H:%M} UTC" if expires else "does not expire"
         self._say(f"The key “{row.name}” of {owner} ({owner.tenant}) {ends}. It is shown only now: keep it safe.")
         if not (owner.is_active and owner.tenant and owner.tenant.is_active):

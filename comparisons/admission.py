@@ -1,0 +1,80 @@
+"""Every slot is checked, and all of them are reserved for at once, before anything is spent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import orjson
+
+from accounts.callers import Caller
+from accounts.errors import NotFound, NotPermitted
+from comparisons.errors import SlotProblem, SlotsRefused
+from comparisons.request import ComparisonRequest, SlotRequest
+from proxy.cache import name_of
+from proxy.call import Call, new_request_id
+from proxy.catalogue import Catalogue, Route
+from proxy.errors import NoUsableModel
+from proxy.gateway import Gateway
+
+Authenticate = Callable[[], Awaitable[Caller]]
+
+
+async def admit(gateway: Gateway, asked: ComparisonRequest, authenticate: Authenticate, tags: list[str]) -> list[Call]:
+    """One admitted call for each slot.
+
+    Raises SlotsRefused that names every slot that cannot be asked, InvalidCredential, and the ledger's refusals.
+    """
+    request_ids = [new_request_id() for _ in asked.slots]
+
+    async def decide(catalogue: Catalogue) -> list[Call]:
+        caller = await authenticate()
+        routes = _routes(catalogue, asked, caller)
+        calls = [
+            _call(asked, slot, caller, route, request_id, tags)
+            for slot, route, request_id in zip(asked.slots, routes, request_ids, strict=True)
+        ]
+        await asyncio.gather(*(gateway.read_cache(call) for call in calls if call.reads_cache))
+        return calls
+
+    return list(await gateway.admit_together(decide))
+
+
+def _routes(catalogue: Catalogue, asked: ComparisonRequest, caller: Caller) -> list[Route]:
+    """One for each slot; raises SlotsRefused."""
+    routes, problems = [], list(asked.problems)
+    for slot in asked.slots:
+        try:
+            routes.append(_route(catalogue, slot.model, caller, fallbacks=asked.fallbacks))
+        except (NotFound, NotPermitted, NoUsableModel) as refusal:
+            problems.append(SlotProblem(slot.number, refusal))
+    if problems:
+        raise SlotsRefused(sorted(problems, key=lambda problem: problem.slot))
+    return routes
+
+
+def _route(catalogue: Catalogue, name: str, caller: Caller, *, fallbacks: bool) -> Route:
+    route = catalogue.route((name,), caller)
+    # A comparison must compare what it names: the chain's first model that can be asked, and no other.
+    return route if fallbacks else replace(route, links=route.links[:1])
+
+
+def _call(
+    asked: ComparisonRequest, slot: SlotRequest, caller: Caller, route: Route, request_id: str, tags: list[str]
+) -> Call:
+    cacheable = asked.cache and route.cache_ttl_s > 0
+    # Answers put together from a stream are not the provider's bytes: chats must not find them.
+    fingerprint = f"comparison {asked.fallbacks} {route.fingerprint}"
+    return Call(
+        request_id=request_id,
+        caller=caller,
+        route=route,
+        requested_model=slot.model,
+        endpoint="comparison",
+        body=slot.body,
+        streamed=asked.stream,
+        tags=tags,
+        prompt_bytes=len(orjson.dumps(slot.body)),
+        deadline_s=route.deadline_s if asked.timeout_s is None else min(asked.timeout_s, route.deadline_s),
+        reads_cache=cacheable,
+        cached_name=name_of(caller.cache_scope, fingerprint, slot.body) if cacheable else "",
+    )

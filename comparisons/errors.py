@@ -1,0 +1,69 @@
+"""The refusals of comparisons. Drawn in `accounts.errors` and `proxy.errors`; added here:
+
+GatewayError
+├── SlotsRefused        the status of the slots' problems if they have one in common, else 400; names every one
+└── ComparisonNotFound  404   invalid_request_error   not_found      no such comparison, or another tenant's
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from accounts.errors import GatewayError, InvalidRequest, NotFound, NotPermitted
+
+
+class ComparisonNotFound(NotFound):
+    def __init__(self, comparison_id: str) -> None:
+        super().__init__(f"There is no comparison “{comparison_id[:100]}” for you. GET /v1/comparisons lists them.")
+
+
+@dataclass(frozen=True, slots=True)
+class SlotProblem:
+    """Why one slot cannot be asked."""
+
+    slot: int
+    refusal: GatewayError
+
+    @property
+    def param(self) -> str:
+        """Where in the request: `models[1]`, `models[1].params.temperature`."""
+        place = f"models[{self.slot}]"
+        param = self.refusal.param
+        return place if param in {None, "model"} else f"{place}.{param}"
+
+    def public(self) -> dict[str, Any]:
+        return {
+            "slot": self.slot,
+            "param": self.param,
+            "status": self.refusal.http_status,
+            "code": self.refusal.code,
+            "message": self.refusal.message,
+        }
+
+
+class SlotsRefused(NotPermitted):
+    """Nothing was asked and nothing was spent, because of these slots.
+
+    A NotPermitted for the gateway's sake: it never gives a refusal that an older configuration may have caused.
+    """
+
+    def __init__(self, problems: Sequence[SlotProblem]) -> None:
+        first = problems[0]
+        statuses = {problem.refusal.http_status for problem in problems}
+        self._status = statuses.pop() if len(statuses) == 1 else 400
+        self._problems = list(problems)
+        told = " ".join(f"Slot {problem.slot}: {problem.refusal.message}" for problem in problems)
+        agreed = self._status == first.refusal.http_status
+        self._type = first.refusal.type if agreed else InvalidRequest.type
+        code = first.refusal.code if agreed else InvalidRequest.code
+        super().__init__(
+            f"Nothing was asked. {told}", param=first.param, code=code, headers=dict(first.refusal.headers)
+        )
+
+    @property
+    def http_status(self) -> int:
+        return self._status
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        slots = [problem.public() for problem in self._problems]
+        return {**super().body(request_id), "type": self._type, "slots": slots}

@@ -1,0 +1,82 @@
+"""What the journal of comparisons says, one JSON object an entry, and how it gets into the rows.
+
+    {"comparison": id, "created": {columns}, "answers": [{columns}], "tags": [names]}   its rows could not be made
+    {"comparison": id, "answer": {columns}}                                             a slot has ended
+    {"comparison": id, "ended": {status, finished_at, wall_ms, cost_microusd}}          all slots have
+
+Writing an entry twice changes nothing. A comparison that was deleted meanwhile stays deleted.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from django.db import models, transaction
+
+from comparisons.models import Answer, Comparison, ComparisonTag
+
+# Neither text nor jsonb of Postgres can hold NUL; some models write it.
+NUL, INSTEAD = "\0", "\ufffd"
+ENDED = ("status", "finished_at", "wall_ms", "cost_microusd")
+
+
+def create(comparison: Comparison, answers: Sequence[Answer], tags: Sequence[str]) -> None:
+    """Save the rows of a comparison that begins; those that are there already stay as they are."""
+    with transaction.atomic():
+        Comparison.objects.bulk_create([comparison], ignore_conflicts=True)
+        Answer.objects.bulk_create(answers, ignore_conflicts=True)
+        rows = [ComparisonTag(comparison=comparison, tenant_id=comparison.tenant_id, name=name) for name in tags]
+        ComparisonTag.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def created(comparison: Comparison, answers: Sequence[Answer], tags: Sequence[str]) -> bytes:
+    entry = {"created": _columns(comparison), "answers": [_columns(answer) for answer in answers], "tags": list(tags)}
+    return _dump(comparison.pk, entry)
+
+
+def answered(answer: Answer) -> bytes:
+    return _dump(answer.comparison_id, {"answer": _columns(answer)})
+
+
+def ended(comparison: Comparison) -> bytes:
+    columns = _columns(comparison)
+    return _dump(comparison.pk, {"ended": {name: columns[name] for name in ENDED}})
+
+
+def write(raw: bytes) -> None:
+    """Put one entry into the rows. Raises DatabaseError, and ValueError or KeyError for what is no entry."""
+    entry = orjson.loads(raw)
+    comparison_id = entry["comparison"]
+    if "created" in entry:
+        answers = [Answer(**columns) for columns in entry["answers"]]
+        create(Comparison(**entry["created"]), answers, entry["tags"])
+    if "answer" in entry:
+        _write_answer(comparison_id, entry["answer"])
+    if "ended" in entry:
+        Comparison.objects.filter(pk=comparison_id).update(**entry["ended"])
+
+
+def _write_answer(comparison_id: str, columns: dict[str, Any]) -> None:
+    slot = columns.pop("slot")
+    Answer.objects.filter(comparison_id=comparison_id, slot=slot).update(**columns)
+
+
+def _columns(row: models.Model) -> dict[str, Any]:
+    """By the names of the columns; the key of an answer is the database's business."""
+    fields = [field for field in row._meta.concrete_fields if not isinstance(field, models.AutoField)]
+    return {field.attname: getattr(row, field.attname) for field in fields}
+
+
+def _dump(comparison_id: str, entry: dict[str, Any]) -> bytes:
+    raw = orjson.dumps({"comparison": comparison_id, **entry})
+    return orjson.dumps(_without_nul(orjson.loads(raw))) if b"\\u0000" in raw else raw
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace(NUL, INSTEAD)
+    if isinstance(value, dict):
+        return {_without_nul(name): _without_nul(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nul(each) for each in value]
+    return value

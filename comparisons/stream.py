@@ -1,0 +1,88 @@
+"""A comparison as one stream of named events, each with a sequence number.
+
+comparison.created   the comparison as it begins
+answer.started       {slot, label, requested_model, request_id}
+answer.delta         {slot, delta}: the text that came; `reasoning` beside it where the model thinks aloud
+answer.done          {slot, …}: the answer's whole entry; answer.error the same, with its error
+comparison.done      the comparison with its summary; its answers were told one by one
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from comparisons.models.answer import AnswerStatus
+from comparisons.run import Run, Step
+from proxy.http.response import EventStreamResponse, Write
+from proxy.http.stream import KeepAlive
+
+REASONING = ("reasoning_content", "reasoning")
+
+
+class ComparisonStream(EventStreamResponse):
+    """Follows a run, which is to be started after this, to its end. A caller who hangs up leaves it to itself."""
+
+    def __init__(self, run: Run, pages: str, headers: Mapping[str, str]) -> None:
+        super().__init__(headers=dict(headers))
+        self._run = run
+        self._url = pages + run.comparison.pk
+        self._steps = run.follow()
+
+    async def pump(self, write: Write) -> None:
+        try:
+            async with KeepAlive(write) as quiet_write:
+                await self._tell(self._steps, quiet_write)
+        except BaseException:
+            self._run.leave()
+            raise
+
+    async def _tell(self, steps: AsyncIterator[Step], write: Write) -> None:
+        number = 0
+        async for step in steps:
+            for name, data in self._events(step):
+                number += 1
+                await write(b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), number, orjson.dumps(data)))
+
+    def _events(self, step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
+        comparison, answers = self._run.comparison, self._run.answers
+        match step.kind:
+            case "created":
+                yield "comparison.created", comparison.public(answers, self._run.tags, self._url)
+            case "started":
+                entry = answers[step.slot].public()
+                yield "answer.started", {name: entry[name] for name in STARTED}
+            case "delta":
+                if said := spoken(step.chunks):
+                    yield "answer.delta", {"slot": step.slot, **said}
+            case "ended":
+                answer = answers[step.slot]
+                name = "answer.done" if answer.status == AnswerStatus.OK else "answer.error"
+                yield name, answer.public()
+            case "done":
+                whole = comparison.public(answers, self._run.tags, self._url)
+                del whole["answers"]
+                yield "comparison.done", whole
+
+
+STARTED = ("slot", "label", "requested_model", "request_id")
+
+
+def spoken(chunks: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """What the chunks say of the first choice: `delta` its text, `reasoning` what it thinks; {} for neither."""
+    deltas = [
+        choice.get("delta") or {}
+        for chunk in chunks
+        for choice in chunk.get("choices") or ()
+        if not choice.get("index")
+    ]
+    text = "".join(_texts(deltas, ("content", "refusal")))
+    thoughts = "".join(_texts(deltas, REASONING))
+    if not text and not thoughts:
+        return {}
+    return {"delta": text, "reasoning": thoughts} if thoughts else {"delta": text}
+
+
+def _texts(deltas: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterator[str]:
+    for delta in deltas:
+        yield next((delta[name] for name in names if isinstance(delta.get(name), str)), "")
