@@ -27,8 +27,11 @@ def keys_in(text: str) -> set[str]:
     return {key for key in re.findall(r"gw_live_\w+", text) if is_well_formed(key)}
 
 
+FORM = {"name": "billing", "comparing": "allowed"}
+
+
 def issue(client: Client, user: User, **fields: object) -> str:
-    response = client.post(page(APIKey, "add"), {"name": "billing", "user": str(user.pk), **fields}, follow=True)
+    response = client.post(page(APIKey, "add"), {**FORM, "user": str(user.pk), **fields}, follow=True)
     return text_of(response)
 
 
@@ -41,7 +44,7 @@ def test_a_new_key_is_shown_once_and_works(operator, alice):
 
 
 def test_a_new_key_stands_nowhere_in_clear(operator, alice):
-    operator.post(page(APIKey, "add"), {"name": "billing", "user": str(alice.pk)})
+    operator.post(page(APIKey, "add"), {**FORM, "user": str(alice.pk)})
     sessions = [session.get_decoded() for session in Session.objects.all()]
     (key,) = keys_in(text_of(operator.get(ISSUED)))
     assert key not in str(sessions)
@@ -49,7 +52,7 @@ def test_a_new_key_stands_nowhere_in_clear(operator, alice):
 
 
 def test_the_page_of_a_new_key_is_kept_by_no_cache(operator, alice):
-    operator.post(page(APIKey, "add"), {"name": "billing", "user": str(alice.pk)})
+    operator.post(page(APIKey, "add"), {**FORM, "user": str(alice.pk)})
     assert "no-store" in operator.get(ISSUED)["Cache-Control"]
 
 
@@ -76,7 +79,7 @@ def test_a_key_cannot_be_issued_for_somebody_without_a_tenant(operator):
 
 def test_a_key_stays_with_its_user(operator, alice, bob):
     row = alice.api_keys.get()
-    operator.post(page(APIKey, "change", row.pk), {"name": "renamed", "user": str(bob.pk)})
+    operator.post(page(APIKey, "change", row.pk), {**FORM, "name": "renamed", "user": str(bob.pk)})
     row.refresh_from_db()
     assert (row.name, row.user) == ("renamed", alice)
 
@@ -97,7 +100,7 @@ def test_saving_a_key_keeps_what_the_form_shows(operator, alice):
     row.save()
     url = page(APIKey, "change", row.pk)
     assert "No longer offered" in text_of(operator.get(url))
-    operator.post(url, {"name": "renamed", "allowed_models": ["gone/model"], "allowed_networks": "10.0.0.0/8"})
+    operator.post(url, {**FORM, "name": "renamed", "allowed_models": ["gone/model"], "allowed_networks": "10.0.0.0/8"})
     row.refresh_from_db()
     assert (row.name, row.allowed_models, row.allowed_networks) == ("renamed", ["gone/model"], ["10.0.0.0/8"])
 
@@ -196,5 +199,5 @@ def test_a_tenant_administrator_cannot_issue_a_key_for_somebody_elses_user(admin
 
 
 def test_new_keys_are_shown_to_nobody_else(administrator, operator, alice):
-    operator.post(page(APIKey, "add"), {"name": "billing", "user": str(alice.pk)})
+    operator.post(page(APIKey, "add"), {**FORM, "user": str(alice.pk)})
     assert not keys_in(text_of(administrator.get(ISSUED)))

@@ -18,7 +18,7 @@ def operator(cast: Cast, catalogue: Catalogue) -> Client:
 
 
 def issue(client: Client, cast: Cast, *names: str) -> str:
-    data = {"name": "limited", "user": str(cast.alice.user.pk), "allowed_models": list(names)}
+    data = {"name": "limited", "comparing": "allowed", "user": str(cast.alice.user.pk), "allowed_models": list(names)}
     return text_of(client.post(page(APIKey, "add"), data, follow=True))
 
 
