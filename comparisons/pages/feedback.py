@@ -108,4 +108,4 @@ def _part(
     if refusal:
         context = {"refusal": refusal.message, "comparison": comparison}
         return render(request, "comparisons/refused.html", context, status=refusal.http_status)
-    return redirect("comparison", comparison.pk)
+    return redirect("comparison-page", comparison.pk)

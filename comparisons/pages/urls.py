@@ -9,10 +9,10 @@ urlpatterns = [
     path("sign-out/", sign_in.sign_out, name="sign-out"),
     path("playground/", playground.playground, name="playground"),
     path("comparisons/", history.history, name="history"),
-    path("comparisons/<str:comparison_id>", detail.detail, name="comparison"),
+    path("comparisons/<str:comparison_id>", detail.detail, name="comparison-page"),
     path("comparisons/<str:comparison_id>/review", feedback.review, name="comparison-review"),
     path("comparisons/<str:comparison_id>/vote", feedback.vote, name="comparison-vote"),
-    path("comparisons/<str:comparison_id>/notes", feedback.notes, name="comparison-notes"),
+    path("comparisons/<str:comparison_id>/notes", feedback.notes, name="comparison-page-notes"),
     path("comparisons/<str:comparison_id>/tags", feedback.tags, name="comparison-tags"),
     path("comparisons/<str:comparison_id>/title", feedback.title, name="comparison-title"),
 ]
