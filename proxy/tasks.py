@@ -14,6 +14,7 @@ from django.db import OperationalError
 from redis.exceptions import RedisError
 
 from accounts import ledger
+from accounts.models import MonthlyTally
 from proxy.usage import posthog
 from proxy.usage.drain import drain
 
@@ -63,3 +64,9 @@ def send_to_posthog() -> int:
 def prune_expired_tokens() -> None:
     """Forget refresh tokens that expired: they are refused without a record, too."""
     call_command("flushexpiredtokens")
+
+
+@shared_task(soft_time_limit=INTERRUPTED_AFTER_S, time_limit=KILLED_AFTER_S)
+def forget_addresses() -> int:
+    """Forget which network addresses called anonymously in past months; returns how many tallies went."""
+    return MonthlyTally.objects.forget_addresses()

@@ -1,5 +1,15 @@
+from datetime import timedelta
+
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+
+
+class MonthlyTallyQuerySet(models.QuerySet["MonthlyTally"]):
+    def forget_addresses(self) -> int:
+        """Delete what addresses used before last month: it counts no more. Returns how many rows went."""
+        last_month = (timezone.now().replace(day=1) - timedelta(days=1)).strftime("%Y-%m")
+        return self.filter(scope="ip", month__lt=last_month).delete()[0]
 
 
 class MonthlyTally(models.Model):
@@ -15,6 +25,8 @@ class MonthlyTally(models.Model):
     completion_tokens = models.PositiveBigIntegerField(_("completion tokens"), default=0)
     cached_tokens = models.PositiveBigIntegerField(_("cached prompt tokens"), default=0)
     cost_microusd = models.PositiveBigIntegerField(_("cost (micro-dollars)"), default=0)
+
+    objects = MonthlyTallyQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["scope", "subject", "month"], name="one_tally_per_month")]

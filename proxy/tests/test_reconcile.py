@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from accounts.callers import tenant_budget
-from accounts.models import MonthlyTally
+from accounts.models import MonthlyTally, Tenant
 from accounts.redis import sync_client
 from conftest import Cast, Catalogue, LiveGateway
 from proxy.management.commands import reconcile
@@ -66,3 +66,12 @@ def test_a_difference_is_named(book: str, cast: Cast, capsys: pytest.CaptureFixt
         call_command("reconcile")
     subject = cast.globex if book == "rows" else cast.acme
     assert f"tenant {subject.pk}, {month}: counter" in capsys.readouterr().out
+
+
+def test_it_sets_wrong_counters_right():
+    counter = tenant_budget(Tenant.objects.get(name="acme")).counter(timezone.now().strftime("%Y-%m"))
+    sync_client().hincrby(counter, "spent", 500)
+    with pytest.raises(CommandError, match="1 differences"):
+        run()
+    call_command("reconcile", rebuild=True, stdout=io.StringIO())
+    assert "No difference" in run()

@@ -10,6 +10,7 @@ from typing import Any
 from django.db.models import F, Sum
 
 from accounts.ledger.keys import USAGE_STREAM
+from accounts.limits import counter_parts
 from accounts.models import MonthlyTally
 from accounts.redis import key, sync_client
 from proxy.models import Usage
@@ -53,7 +54,7 @@ def differences(month: str) -> list[Difference]:
 def _counters(month: str) -> Counter[Subject]:
     spent: Counter[Subject] = Counter()
     for name in sync_client().scan_iter(match=key("budget", "*", month).replace("{", "[{]")):
-        scope, subject = name.decode().removeprefix(key("budget", "")).removesuffix(f":{month}").split(":", 1)
+        scope, subject, _month = counter_parts(name.decode())
         if scope in SUBJECTS:  # anonymous callers have a counter, but no row names their address
             spent[scope, subject] = int(sync_client().hget(name, "spent") or 0)
     return spent
@@ -62,12 +63,10 @@ def _counters(month: str) -> Counter[Subject]:
 def _waiting(month: str) -> Counter[Subject]:
     entries: Any = sync_client().xrange(USAGE_STREAM)
     tokens: Counter[Subject] = Counter()
-    for stream_id, fields in entries:
-        usage = Entry.from_stream(stream_id, fields).usage
-        if usage is not None and usage.month == month:
-            for scope, column in SUBJECTS.items():
-                if (subject := getattr(usage, column)) is not None:
-                    tokens[scope, str(subject)] += usage.total_tokens
+    for entry in (Entry.from_stream(stream_id, fields) for stream_id, fields in entries):
+        for scope, subject, counted_in in map(counter_parts, entry.counters):
+            if scope in SUBJECTS and counted_in == month:
+                tokens[scope, subject] += entry.counted or 0
     return tokens
 
 

@@ -64,10 +64,9 @@ async def _database() -> str:
 
 async def _redis(gateway: Gateway) -> str:
     try:
-        await gateway.ledger.committed_version()
+        return "ok" if await gateway.ledger.current_epoch() else "rebuilding"
     except RedisError:
         return "unavailable"
-    return "ok"
 
 
 def _json(data: dict[str, Any], status: int = 200) -> HttpResponse:

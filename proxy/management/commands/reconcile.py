@@ -8,7 +8,9 @@ from django.db import DatabaseError
 from django.utils import timezone
 from redis.exceptions import RedisError
 
+from accounts.ledger import epoch
 from accounts.models.top_up import validate_month
+from proxy.usage.rebuild import rebuild as rebuild_counters
 from proxy.usage.reconciliation import Difference, differences
 
 # Requests are settled and drained while the books are read: a difference counts only if it is still there after this.
@@ -20,11 +22,18 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--month", type=str, help="YYYY-MM (default: this month, UTC)")
+        parser.add_argument(
+            "--rebuild",
+            action="store_true",
+            help="set the counters to what the database says; closes admission for a few seconds",
+        )
 
-    def handle(self, *args: Any, month: str | None, **options: Any) -> None:
+    def handle(self, *args: Any, month: str | None, rebuild: bool, **options: Any) -> None:
         month = month or timezone.now().strftime("%Y-%m")
         validate_month(month)
         try:
+            if rebuild:
+                self._rebuild()
             found = _lasting(month)
         except (RedisError, DatabaseError) as error:
             raise CommandError(f"Redis or the database does not answer: {error}") from error
@@ -33,6 +42,12 @@ class Command(BaseCommand):
         if found:
             raise CommandError(f"{len(found)} differences in {month}.")
         self.stdout.write(f"No difference in {month}.")
+
+    def _rebuild(self) -> None:
+        epoch.end()
+        self.stdout.write("Admission is closed. Rebuilding the counters from the database.")
+        rebuild_counters()
+        self.stdout.write("The counters are rebuilt; web processes join within a second or two.")
 
 
 def _lasting(month: str) -> list[Difference]:
