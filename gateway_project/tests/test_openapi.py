@@ -343,7 +343,7 @@ def test_what_a_lost_redis_refuses_is_described(site: Site, document: Document, 
         raise RedisDown
 
     monkeypatch.setattr(Ledger, "admit", away)
-    monkeypatch.setattr(Ledger, "committed_version", away)
+    monkeypatch.setattr(Ledger, "current_epoch", away)
     refused, not_ready = _chat(site, "demo"), site.http.get("/health/ready")
     assert_refused(refused, 503, "ledger_unavailable")
     document.check(refused, CHAT)

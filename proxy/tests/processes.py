@@ -1,6 +1,7 @@
 """Web servers as processes of their own."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -56,6 +57,7 @@ class WebProcess:
                 env={**inherited, "GATEWAY_DATA_DIR": str(folder), **environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def __enter__(self) -> Self:
@@ -65,6 +67,10 @@ class WebProcess:
     def __exit__(self, *error: object) -> None:
         self.process.terminate()
         self.process.wait(20)
+
+    def kill(self) -> None:
+        """Server and workers at once, with no chance to say goodbye."""
+        os.killpg(self.process.pid, signal.SIGKILL)
 
     @property
     def output(self) -> str:

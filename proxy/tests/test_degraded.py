@@ -1,5 +1,6 @@
 """Redis or Postgres away, or mute: quick and honest answers, and recovery without a restart."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -62,9 +63,9 @@ def _one_model(catalogue: Catalogue, provider: FakeProvider) -> None:
     provider.on("one", text("Hello"))
 
 
-def ask(server: WebProcess, key: str) -> httpx.Response:
+def ask(server: WebProcess, key: str, *, cache: bool = False) -> httpx.Response:
     body = {"model": "fake/one", "messages": [{"role": "user", "content": "Hi"}]}
-    headers = {"Authorization": f"Bearer {key}", "Cache-Control": "no-store"}
+    headers = {"Authorization": f"Bearer {key}"} | ({} if cache else {"Cache-Control": "no-store"})
     return httpx.post(f"{server.url}/v1/chat/completions", json=body, headers=headers, timeout=20)
 
 
@@ -105,6 +106,33 @@ def test_while_redis(
         assert readiness(server)[0] == 200
         assert {row.status for row in recorded(2)} == {"ok"}
     assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
+def test_while_redis_where_calls_may_pass(
+    trouble: Callable[[Forwarder], None],
+    redis: Forwarder, environment: dict[str, str], cast: Cast, tmp_path: Path, recorded: Callable[[int], list[Usage]],
+):  # fmt: skip
+    """They pass, uncached; what they used waits on disk, and is recorded although the process was killed meanwhile."""
+    environment |= {"GATEWAY_LEDGER_DOWN": "open", "GATEWAY_DATA_DIR": str(tmp_path)}
+    with WebProcess(tmp_path, environment) as server:
+        assert answers(server, cast.alice.key)
+        trouble(redis)
+        passed = [ask(server, cast.alice.key, cache=True) for _ in range(3)]
+        assert [(answer.status_code, answer.headers["x-gateway-cache"]) for answer in passed] == [(200, "miss")] * 3
+        ids = {answer.headers["x-request-id"] for answer in passed}
+        wait_until(lambda: ids <= spooled(tmp_path), "what waits to be on disk")
+        server.kill()
+    redis.forward()
+    with WebProcess(tmp_path, environment):
+        rows = {row.request_id for row in recorded(4)}
+        assert ids < rows
+        wait_until(lambda: not spooled(tmp_path), "the spool to be gone")
+
+
+def spooled(folder: Path) -> set[str]:
+    lines = (line for path in (folder / "spool").glob("*.jsonl") for line in path.read_bytes().splitlines())
+    return {json.loads(line)["request_id"] for line in lines}
 
 
 @pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
