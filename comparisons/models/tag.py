@@ -1,30 +1,31 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from django.db import models
+from django.db import models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.errors import InvalidRequest
 from accounts.models import Tenant
+from proxy.options import LONGEST_TAG, MOST_TAGS
 
 if TYPE_CHECKING:
     from comparisons.models.comparison import Comparison
 
-LONGEST_TAG = 64
-MOST_TAGS = 16
-
 
 class ComparisonTagQuerySet(models.QuerySet["ComparisonTag"]):
-    def file(self, comparison: "Comparison", names: Iterable[str]) -> None:
-        """Add tags that are not there yet, in one line each; raises InvalidRequest for too many or too long ones."""
+    def file(self, comparison: "Comparison", names: Iterable[str], *, instead: bool = False) -> None:
+        """Add tags, or put them in the place of those there are; raises InvalidRequest for too many or long ones."""
         wanted = dict.fromkeys(name for name in map(_in_one_line, names) if name)
         if any(len(name) > LONGEST_TAG for name in wanted):
             raise InvalidRequest(f"Shorten the tag to {LONGEST_TAG} characters.", param="tags")
-        known = set(comparison.tags.values_list("name", flat=True))
+        known = set() if instead else set(comparison.tags.values_list("name", flat=True))
         if len(known.union(wanted)) > MOST_TAGS:
             raise InvalidRequest(f"A comparison has up to {MOST_TAGS} tags. Remove one first.", param="tags")
         rows = [ComparisonTag(comparison=comparison, tenant_id=comparison.tenant_id, name=name) for name in wanted]
-        self.bulk_create(rows, ignore_conflicts=True)
+        with transaction.atomic():
+            if instead:
+                comparison.tags.exclude(name__in=wanted).delete()
+            self.bulk_create(rows, ignore_conflicts=True)
 
 
 def _in_one_line(text: str) -> str:

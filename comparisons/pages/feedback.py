@@ -59,7 +59,7 @@ def notes(request: MemberRequest, comparison_id: str) -> HttpResponse:
 @require_POST
 @member_page
 def tags(request: MemberRequest, comparison_id: str) -> HttpResponse:
-    """`add`: a tag, or several with commas between them; `remove`: one."""
+    """`add`: a tag, or several with commas between them; `all`: these and no others; `remove`: one."""
     comparison = of_member(request, comparison_id)
     said, refused = "", None
     try:
@@ -67,12 +67,16 @@ def tags(request: MemberRequest, comparison_id: str) -> HttpResponse:
             comparison.tags.filter(name=request.POST["remove"]).delete()
             said = "The tag is removed."
         else:
-            ComparisonTag.objects.file(comparison, request.POST.get("add", "").split(","))
-            said = "The tag is added."
+            ComparisonTag.objects.file(comparison, _names(request), instead="all" in request.POST)
+            said = "The tags are saved."
     except GatewayError as refusal:
         refused = refusal
     context = {"comparison": comparison, "tags": comparison.tags.all(), "said": said}
     return _part(request, comparison, "tags", context, refused)
+
+
+def _names(request: MemberRequest) -> list[str]:
+    return request.POST.get("all", request.POST.get("add", "")).split(",")
 
 
 @require_POST

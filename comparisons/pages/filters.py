@@ -40,6 +40,12 @@ class Filters:
         return urlencode(self.active)
 
     @property
+    def export_query(self) -> str:
+        """The same for the API, to which `until` is a moment that is no longer included."""
+        until = _midnight(self.until, days_later=1)
+        return urlencode({**self.active, **({"until": until.isoformat()} if until else {})})
+
+    @property
     def active(self) -> dict[str, str]:
         return {name: value for name, value in asdict(self).items() if value}
 
