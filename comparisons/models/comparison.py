@@ -6,11 +6,11 @@ from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import Tenant
+from accounts.models import Tenant, User
 from comparisons.models.answer import Answer, AnswerStatus, usd
 from comparisons.models.tag import ComparisonTag
 from comparisons.models.vote import Verdict, Vote
@@ -100,6 +100,13 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
             return self.filter(Exists(votes.filter(verdict=winner)))
         won = Vote.objects.filter(comparison=OuterRef("comparison"), verdict=Verdict.SLOT, winner=OuterRef("slot"))
         return self.filter(Exists(_answers().filter(_of_model(winner)).filter(Exists(won))))
+
+    def to_review_by(self, reviewer: User) -> Self:
+        """Finished, with two answers or more to choose from, and without a vote of this reviewer."""
+        answered = Answer.objects.filter(comparison=OuterRef("pk"), status=AnswerStatus.OK).order_by()
+        several = answered.values("comparison").annotate(count=Count("pk")).filter(count__gt=1)
+        ripe = Q(status=Status.COMPLETE) | Q(Exists(several), status__in=[Status.PARTIAL, Status.INTERRUPTED])
+        return self.filter(ripe, ~Exists(Vote.objects.filter(comparison=OuterRef("pk"), voter=reviewer)))
 
     def before(self, after: str) -> Self:
         """The page that follows the comparison with this id, when the newest come first."""
