@@ -13,7 +13,7 @@ from comparisons.models.answer import AnswerStatus
 from comparisons.recording import entry
 from comparisons.recording.journal import Journal
 from comparisons.slot import Slot
-from comparisons.underway import own
+from comparisons.underway import own, own_confirmation
 from proxy.call import Call
 from proxy.gateway import Gateway
 
@@ -53,7 +53,7 @@ class Run:
         self.is_stored = store
         self._cancels = cancel_on_disconnect or not store
         self._gateway = gateway
-        self._journal = Journal(gateway.redis) if store else None
+        self._journal = Journal(gateway.redis, gateway.ledger) if store else None
         self._steps: asyncio.Queue[Step] | None = None
         self._task: asyncio.Task[None] | None = None
         self._slots = [self._slot(call, answer) for call, answer in zip(calls, answers, strict=True)]
@@ -114,6 +114,7 @@ class Run:
         self._publish(Step("done"))
         if self._journal:
             await self._journal.flushed(RECORDING_PATIENCE_S)
+            own_confirmation(self._journal.keep_until_written())
 
     async def _create(self) -> None:
         """Where the database does not answer, the journal creates the rows when it does."""

@@ -9,6 +9,7 @@ logger = logging.getLogger(__name__)
 
 _runs: set[asyncio.Task[None]] = set()
 _records: set[asyncio.Task[None]] = set()
+_confirmations: set[asyncio.Task[None]] = set()
 
 
 def own(run: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -21,6 +22,11 @@ def own_record(record: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return _keep(record, _records)
 
 
+def own_confirmation(confirmation: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """The wait until a record is in the database: nothing is lost if it is given up."""
+    return _keep(confirmation, _confirmations)
+
+
 def _keep(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> asyncio.Task[None]:
     task = asyncio.create_task(work)
     among.add(task)
@@ -30,6 +36,8 @@ def _keep(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> as
 
 async def stop(patience_s: float = 3.0) -> None:
     """At a stop of the process: let comparisons end, interrupt those that do not, and record all of them."""
+    for confirmation in _confirmations:
+        confirmation.cancel()
     if _runs:
         _, late = await asyncio.wait(_runs, timeout=patience_s)
         for run in late:
