@@ -2,9 +2,10 @@
 
 from celery import shared_task
 
+from accounts.ticks import on_the_next_tick
 from comparisons import retention
 from comparisons.recording import drain
-from proxy.tasks import INTERRUPTED_AFTER_S, KILLED_AFTER_S, on_the_next_tick
+from proxy.tasks import INTERRUPTED_AFTER_S, KILLED_AFTER_S
 
 # Deleting stops by itself in time, is interrupted a little later, and killed before its message would come again.
 DELETING_S = 180

@@ -198,6 +198,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "drain-usage": {"task": "proxy.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 30}},
     "sweep-reservations": {"task": "proxy.tasks.sweep_reservations", "schedule": 10.0, "options": {"expires": 60}},
     "forget-addresses": {"task": "proxy.tasks.forget_addresses", "schedule": crontab(hour="3", minute="37")},
+    "warn-of-budgets": {"task": "accounts.tasks.warn_of_budgets", "schedule": 30.0, "options": {"expires": 60}},
     "prune-expired-tokens": {"task": "proxy.tasks.prune_expired_tokens", "schedule": crontab(hour="3", minute="17")},
     "record-comparisons": {
         "task": "comparisons.tasks.record_comparisons",
@@ -216,6 +217,14 @@ if env.text("POSTHOG_API_KEY"):
         "schedule": 5.0,
         "options": {"expires": 30},
     }
+
+# Mail: warnings of budgets. Without EMAIL_URL there is none --------------------------------------------------------
+
+EMAIL_URL = env.url("EMAIL_URL", schemes=["smtp", "smtps", "smtp+tls", "smtp+ssl", "consolemail", "filemail"])
+GATEWAY_SENDS_MAIL = bool(EMAIL_URL)
+globals().update(environ.Env.email_url_config(EMAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "llm-gateway@localhost")
 
 # Accounts and authentication --------------------------------------------------------------------------------------
 
@@ -343,6 +352,7 @@ UNFOLD = {
                     _page("Users", "group", "accounts_user_changelist"),
                     _page("API keys", "key", "accounts_apikey_changelist"),
                     _page("Top-ups", "add_card", "accounts_topup_changelist"),
+                    _page("Budget warnings", "notifications", "accounts_budgetwarning_changelist"),
                 ],
             },
             {

@@ -4,39 +4,18 @@ Every task may come twice, late or not at all: each looks at what there is to do
 made up for by the next.
 """
 
-import functools
-import logging
-from collections.abc import Callable
-
 from celery import shared_task
 from django.core.management import call_command
-from django.db import OperationalError
-from redis.exceptions import RedisError
 
 from accounts import ledger
 from accounts.models import MonthlyTally
+from accounts.ticks import on_the_next_tick
 from proxy.usage import posthog
 from proxy.usage.drain import drain
-
-logger = logging.getLogger(__name__)
 
 # Seconds until a task is interrupted, and until its process is killed. The tasks end by themselves long before.
 INTERRUPTED_AFTER_S = 30
 KILLED_AFTER_S = 45
-
-
-def on_the_next_tick(task: Callable[[], int]) -> Callable[[], int]:
-    """While Redis or the database is away: one line a tick instead of a traceback."""
-
-    @functools.wraps(task)
-    def run() -> int:
-        try:
-            return task()
-        except (OperationalError, RedisError) as error:
-            logger.warning("%s waits for the next tick: %s", task.__name__, error)
-            return 0
-
-    return run
 
 
 @shared_task(soft_time_limit=INTERRUPTED_AFTER_S, time_limit=KILLED_AFTER_S)

@@ -1,6 +1,7 @@
 """Who may call, and how much."""
 
 from accounts.models.api_key import APIKey
+from accounts.models.budget_warning import BudgetWarning, WarningDelivery
 from accounts.models.configuration import ConfigurationQuerySet, ConfigurationVersion, watch
 from accounts.models.tally import MonthlyTally
 from accounts.models.tenant import Tenant
@@ -9,11 +10,13 @@ from accounts.models.user import User
 
 __all__ = [
     "APIKey",
+    "BudgetWarning",
     "ConfigurationQuerySet",
     "ConfigurationVersion",
     "MonthlyTally",
     "Tenant",
     "TopUp",
     "User",
+    "WarningDelivery",
     "watch",
 ]

@@ -4,6 +4,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models.configuration import ConfigurationQuerySet
 from accounts.time_zones import validate_time_zone
+from accounts.webhooks import validate_webhook_url
 
 MOST_DAYS = 36_500
 
@@ -54,6 +55,13 @@ class Tenant(models.Model):
         help_text=_(
             "Older comparisons are deleted every night, with their answers, votes and notes. 0: they are kept for ever."
         ),
+    )
+    webhook_url = models.CharField(
+        _("webhook"),
+        max_length=500,
+        blank=True,
+        validators=[validate_webhook_url],
+        help_text=_("Budget warnings are posted here. An operator of the gateway sets it. Empty: none."),
     )
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
 

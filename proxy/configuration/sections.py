@@ -130,6 +130,7 @@ TENANTS = Section(
         "requests_per_minute",
         "store_bodies_days",
         "keep_comparisons_days",
+        "webhook_url",
         "is_active",
     ),
     extra=("users",),

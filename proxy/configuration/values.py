@@ -21,7 +21,7 @@ TYPES: "tuple[tuple[type[models.Field[Any, Any]], tuple[type, ...], str], ...]" 
 )
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
 LONGEST_QUOTE = 60
-SECRETIVE = {"api_key_env", "password_env", "base_url"}
+SECRETIVE = {"api_key_env", "password_env", "base_url", "webhook_url"}
 """Keys under which people paste secrets by mistake: an error does not repeat what it found there."""
 
 

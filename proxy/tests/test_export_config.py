@@ -206,6 +206,7 @@ TENANT = {
     "requests_per_minute": counts,
     "store_bodies_days": st.integers(0, 365),
     "keep_comparisons_days": st.integers(0, 365),
+    "webhook_url": st.sampled_from(["", "https://example.com/hook?team=a"]),
     "is_active": st.booleans(),
 }
 USER = {
