@@ -7,7 +7,7 @@ from typing import Any
 from accounts.errors import InvalidRequest
 from comparisons.errors import SlotProblem
 from comparisons.models.comparison import TITLE_LENGTH
-from proxy.chat import TYPES, FieldType, check_fields, check_messages, require_name
+from proxy.chat import TYPES, FieldType, check_fields, check_messages, check_types, require_name
 from proxy.options import LONGEST_TAG, MOST_TAGS
 
 FEWEST_SLOTS, MOST_SLOTS = 2, 10
@@ -126,7 +126,7 @@ def _require_body(data: Any) -> dict[str, Any]:
         raise InvalidRequest(
             f"{param[:100]} is no field of a comparison. What the models are to know belongs into params.", param=param
         )
-    check_fields({name: value for name, value in data.items() if value is not None}, TOP)
+    check_types({name: value for name, value in data.items() if value is not None}, TOP)
     return data
 
 
@@ -175,7 +175,7 @@ def _slot(number: int, asked: Any, messages: list[dict[str, Any]], params: dict[
     if not isinstance(fields, dict) or fields.keys() - {"model", "label", "params"}:
         raise InvalidRequest('Name a model, or send {"model": "…", "label": "…", "params": {…}}.')
     model = require_name(fields.get("model"), "model")
-    check_fields(fields, SLOT)
+    check_types(fields, SLOT)
     own = _params(fields.get("params"))
     label = printable(fields.get("label") or "")[:LONGEST_LABEL] or chr(ord("A") + number)
     return SlotRequest(number, label, model, own, {"messages": messages, **params, **own})

@@ -102,6 +102,11 @@ def check_fields(body: Mapping[str, Any], types: Mapping[str, FieldType] = TYPES
     if forbidden := FORBIDDEN.intersection(body):
         param = min(forbidden)
         raise InvalidRequest(f"{param} may not be sent: the gateway decides where calls go. Remove it.", param=param)
+    check_types(body, types)
+
+
+def check_types(body: Mapping[str, Any], types: Mapping[str, FieldType]) -> None:
+    """Raises InvalidRequest for fields of the wrong type."""
     for name in types.keys() & body.keys():
         _check_type(name, body[name], types[name])
 
