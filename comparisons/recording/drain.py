@@ -52,7 +52,9 @@ def _write(stream_id: bytes, raw: bytes) -> None:
     except (OperationalError, InterfaceError):
         raise
     except (DatabaseError, LookupError, TypeError, ValueError):
-        logger.exception("The record %s of a comparison cannot be written; it is kept in %s.", stream_id, REFUSED)
+        logger.exception(
+            "The record %s of a comparison cannot be written; it is kept in %s.", stream_id.decode(), REFUSED
+        )
         sync_client().xadd(REFUSED, {FIELD: raw})
 
 
