@@ -9,8 +9,8 @@ docs = SpectacularSwaggerSplitView.as_view(
 )
 
 urlpatterns = [
-    path("", include("proxy.urls")),
     path("", include("comparisons.urls")),
+    path("", include("proxy.urls")),
     path("", include("comparisons.pages.urls")),
     path("auth/", include("accounts.urls")),
     path("admin/", admin.site.urls),

@@ -40,7 +40,9 @@ class ChatCompletionRequestSerializer(PassedThroughSerializer):
     `extra_headers`: that is the gateway's business.
     """
 
-    model = NameField(help_text="The chain or model to ask.")
+    model = NameField(
+        help_text="The chain or model to ask. `compare:a,b` asks 2 to 10 of them and answers one choice for each."
+    )
     messages = serializers.ListField(child=ChatMessageSerializer(), min_length=1)
     models = serializers.ListField(
         child=NameField(),
