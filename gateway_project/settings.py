@@ -391,6 +391,15 @@ UNFOLD = {
                     ),
                 ],
             },
+            {
+                "title": "What was compared",
+                "separator": True,
+                "items": [
+                    _page("Comparisons", "compare_arrows", "comparisons_comparison_changelist"),
+                    _page("Votes", "how_to_vote", "comparisons_vote_changelist"),
+                    _page("Notes", "sticky_note_2", "comparisons_note_changelist"),
+                ],
+            },
         ],
     },
 }

@@ -23,12 +23,13 @@ Choices = list[tuple[str, str]]
 class TenantFilter(DropdownFilter):
     title = _("tenant")
     parameter_name = "tenant"
+    column = "tenant_id"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
         return [(str(pk), name) for pk, name in Tenant.objects.values_list("pk", "name")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return _chosen(self, queryset, "tenant_id")
+        return _chosen(self, queryset, self.column)
 
 
 class NameFilter(DropdownFilter):
