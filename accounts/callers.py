@@ -45,6 +45,13 @@ class Caller:
         """Whose answers this caller may be given from the cache: the own tenant's, and nobody else's."""
         return "anonymous" if self.tenant_id is None else f"tenant {self.tenant_id}"
 
+    @property
+    def idempotency_scope(self) -> str:
+        """Who may be given an answer again under the same idempotency key: the same API key, else the same user."""
+        if self.is_anonymous:
+            return f"anonymous {self.budgets[0].subject}"
+        return f"key {self.key_id}" if self.key_id else f"tenant {self.tenant_id} user {self.user_id}"
+
     def may_use(self, name: str) -> bool:
         """Whether the key's allow-list names this chain or model; an empty list allows all."""
         return not self.allowed_models or name in self.allowed_models

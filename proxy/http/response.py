@@ -28,3 +28,14 @@ class EventStreamResponse(LiveResponse):
         super().__init__(content_type="text/event-stream; charset=utf-8", **kwargs)
         self.headers["Cache-Control"] = "no-cache"
         self.headers["X-Accel-Buffering"] = "no"
+
+
+class WrittenEventStream(EventStreamResponse):
+    """One whose events are all there."""
+
+    def __init__(self, events: bytes, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._events = events
+
+    async def pump(self, write: Write) -> None:
+        await write(self._events)

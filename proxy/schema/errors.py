@@ -99,6 +99,15 @@ REFUSALS: dict[Status, Refusal] = {
         "request_timeout",
         "The body did not arrive within 30 seconds. Send it again.",
     ),
+    409: Refusal(
+        "This `Idempotency-Key` stands for another request (`idempotency_conflict`), or the request is still under way "
+        "and `Retry-After` says when to ask again (`request_in_flight`).",
+        "invalid_request_error",
+        "idempotency_conflict",
+        "This Idempotency-Key was sent with another request in the last 24 hours. Send the same body to the same route "
+        "to get its answer, or choose a new key.",
+        param="Idempotency-Key",
+    ),
     413: Refusal(
         "The body is over the limit (32 MB unless the operator set another).",
         "invalid_request_error",
@@ -163,5 +172,5 @@ def refusals(
 
 
 CALL_REFUSALS = refusals(
-    400, 401, 403, 404, 405, 408, 413, 415, "4XX", 429, 502, 503, 504, envelope=CallErrorEnvelopeSerializer
+    400, 401, 403, 404, 405, 408, 409, 413, 415, "4XX", 429, 502, 503, 504, envelope=CallErrorEnvelopeSerializer
 )

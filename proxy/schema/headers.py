@@ -47,7 +47,13 @@ CACHE_CONTROL = asked(
     {"type": "string", "examples": ["no-cache"]},
     "`no-cache`: ask the model even if a cached answer is there. `no-store`: and do not keep the answer either.",
 )
-OPTIONS = [TAGS, TIMEOUT, CACHE_CONTROL]
+IDEMPOTENCY_KEY = asked(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255},
+    "A name of your own for this request, such as a UUID. Sent again with the same body within 24 hours, it gets the "
+    "same answer and asks no model twice.",
+)
+OPTIONS = [TAGS, TIMEOUT, CACHE_CONTROL, IDEMPOTENCY_KEY]
 
 ANSWERS = [
     answered("x-gateway-model", {"type": "string"}, "The model that answered.", on=[200], always=True),
@@ -63,6 +69,12 @@ ANSWERS = [
         on=[200],
     ),
     answered("Age", {"type": "integer"}, "Seconds since a cached answer was given.", on=[200]),
+    answered(
+        "idempotent-replayed",
+        {"type": "string", "const": "true"},
+        "There when a request with this `Idempotency-Key` was answered before, and this is its answer again.",
+        on=[200],
+    ),
     answered("x-ratelimit-limit-requests", {"type": "integer"}, "Requests a minute, of the tightest limit."),
     answered("x-ratelimit-remaining-requests", {"type": "integer"}, "What is left of it."),
     answered(
@@ -71,6 +83,9 @@ ANSWERS = [
     answered("x-gateway-budget-remaining-tokens", {"type": "integer"}, "What the tightest monthly budget has left."),
     answered("x-gateway-overhead-ms", {"type": "number"}, "What the gateway added to the providers' time."),
     answered(
-        "x-should-retry", {"type": "string", "const": "false"}, "There when another try will not help.", on=[429, 503]
+        "x-should-retry",
+        {"type": "string", "const": "false"},
+        "There when another try will not help.",
+        on=[409, 429, 503],
     ),
 ]

@@ -10,6 +10,8 @@ from typing import Any, Self
 
 from aiohttp import web
 
+PATIENCE_S = 10.0
+
 Behaviour = Callable[[web.Request, dict[str, Any]], Awaitable[web.StreamResponse]]
 
 
@@ -172,6 +174,21 @@ def then_hang(events: Iterable[dict[str, Any]]) -> Behaviour:
         return response
 
     return behave
+
+
+class Gate:
+    """Answer as `behaviour` does, but not before `open` is called."""
+
+    def __init__(self, behaviour: Behaviour) -> None:
+        self._behaviour = behaviour
+        self._opened = threading.Event()
+
+    def open(self) -> None:
+        self._opened.set()
+
+    async def __call__(self, request: web.Request, asked: dict[str, Any]) -> web.StreamResponse:
+        await asyncio.to_thread(self._opened.wait, PATIENCE_S)
+        return await self._behaviour(request, asked)
 
 
 async def hang(request: web.Request, asked: dict[str, Any]) -> web.StreamResponse:

@@ -14,6 +14,7 @@ from proxy.chat import ChatRequest
 from proxy.gateway import Gateway, running
 from proxy.http.stream import EventStream
 from proxy.http.view import AsyncAPIView
+from proxy.idempotency import once
 from proxy.metering import measure
 from proxy.options import Options
 from proxy.schema import create_chat_completion, create_fallback_completion
@@ -50,13 +51,15 @@ class ChatCompletions(AsyncAPIView):
                 cached_name=name_of(caller.cache_scope, route.fingerprint, chat.body) if cacheable else "",
             )
 
-        call = await gateway.admit(decide)
-        if call.cached:
-            gateway.finish(call)
-            return _json(call.cached.raw, call)
-        if chat.stream:
-            return await self._stream(gateway, call, chat, options)
-        return await self._whole(gateway, call)
+        async def answer(call: Call) -> HttpResponseBase:
+            if call.cached:
+                gateway.finish(call)
+                return _json(call.cached.raw, call)
+            if chat.stream:
+                return await self._stream(gateway, call, chat, options)
+            return await self._whole(gateway, call)
+
+        return await once(gateway, request, decide, answer)
 
     async def _whole(self, gateway: Gateway, call: Call) -> HttpResponse:
         with gateway.finish_on_error(call):

@@ -1,6 +1,7 @@
 """`POST /v1/embeddings`, through a chain like a chat."""
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
@@ -9,6 +10,7 @@ from proxy.catalogue import Catalogue
 from proxy.embedding import EmbeddingRequest
 from proxy.gateway import running
 from proxy.http.view import AsyncAPIView
+from proxy.idempotency import once
 from proxy.metering import measure
 from proxy.options import Options
 from proxy.schema import create_embedding
@@ -18,7 +20,7 @@ from proxy.schema import create_embedding
 class Embeddings(AsyncAPIView):
     """Embed texts with a model, or with the first model of a chain that can."""
 
-    async def post(self, request: Request) -> HttpResponse:
+    async def post(self, request: Request) -> HttpResponseBase:
         embedding = EmbeddingRequest.parse(request.data)
         options = Options.parse(request.headers)
         gateway = running()
@@ -40,9 +42,11 @@ class Embeddings(AsyncAPIView):
                 deadline_s=options.deadline_s(route.deadline_s),
             )
 
-        call = await gateway.admit(decide)
-        with gateway.finish_on_error(call):
-            answer = await gateway.relay.embed(call)
-            await measure(call)
-        gateway.finish(call)
-        return HttpResponse(answer.raw, content_type="application/json", headers=call.headers())
+        async def answer(call: Call) -> HttpResponse:
+            with gateway.finish_on_error(call):
+                vectors = await gateway.relay.embed(call)
+                await measure(call)
+            gateway.finish(call)
+            return HttpResponse(vectors.raw, content_type="application/json", headers=call.headers())
+
+        return await once(gateway, request, decide, answer)
