@@ -71,8 +71,8 @@ lint: $(TOOLS) ## Check style and imports
 types: $(TOOLS) ## Check the types
 	@$(EMBEDDED) $(BIN)/mypy
 
-bench: $(TOOLS) ## Measure how fast usage events become rows (needs DATABASE_URL and REDIS_URL)
-	@$(PY) -m benchmarks.drain
+bench: $(TOOLS) ## Measure the hot path (PEERS=1: other gateways, too; needs DATABASE_URL, redis-server, nginx, wrk)
+	@$(PY) -m benchmarks.speed $(if $(PEERS),--peers) $(BENCH_ARGS)
 
 exactness: $(TOOLS) ## Show that no token is lost or counted twice (needs DATABASE_URL and redis-server)
 	@$(PY) -m benchmarks.exactness $(EXACTNESS_ARGS)

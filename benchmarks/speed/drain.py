@@ -1,6 +1,6 @@
 """How many usage events a second the drain turns into rows, on one core of its own.
 
-    DATABASE_URL=… REDIS_URL=… python -m benchmarks.drain [--rows 50000] [--keys 200]
+    DATABASE_URL=… REDIS_URL=… python -m benchmarks.speed.drain [--rows 50000] [--keys 200]
 
 Works in a test database that it makes and drops, and refuses a Redis whose stream is in use. Prints one line of JSON.
 """
@@ -13,8 +13,12 @@ import sys
 import time
 import uuid
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import django
+
+if TYPE_CHECKING:
+    from benchmarks.speed.stage import Stage
 
 APPEND_AT_ONCE = 1000
 
@@ -28,6 +32,13 @@ def main() -> None:
     os.environ.setdefault("SECRET_KEY", "only-for-this-benchmark")
     django.setup()
     print(json.dumps(measure(arguments.rows, arguments.keys)))
+
+
+def measure_drain(stage: "Stage") -> dict[str, float]:
+    """The same in a process of its own, on the stage's Postgres, and in its Redis beside what its worker drains."""
+    beside = stage.redis.url.removesuffix("/0") + "/1"
+    measured = json.loads(stage.run([sys.executable, "-m", "benchmarks.speed.drain"], REDIS_URL=beside))
+    return {**measured, "cpu_us": measured["cpu_us_per_row"]}
 
 
 def measure(rows: int, keys: int) -> dict[str, float]:

@@ -1,0 +1,71 @@
+"""The benchmark's tenants, keys and chains, made in a process with Django. Prints the keys as JSON.
+
+    python -m benchmarks.speed.cast http://127.0.0.1:9000
+
+Everything that governs is on, and never in the way: limits and hard budgets of tenant, user and key, and the cache.
+The chains `bench` (one model), `fallback` (the first model is down) and `claude` (by litellm).
+"""
+
+import json
+import os
+import sys
+from typing import Any
+
+import django
+
+PLENTY = 10**12
+OFTEN = 10**6
+CACHE_S = 300
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
+    django.setup()
+    from django.db import transaction  # noqa: PLC0415 - models load after django.setup()
+
+    with transaction.atomic():
+        make_chains(sys.argv[1])
+        print(json.dumps(make_keys()))
+
+
+def make_chains(url: str) -> None:
+    from proxy.models import ChainLink, Model, ModelChain, Provider  # noqa: PLC0415
+
+    def model(name: str, kind: str, wire: str, path: str, upstream_name: str) -> Model:
+        provider = Provider.objects.create(
+            name=name, kind=kind, wire=wire, base_url=f"{url}{path}", needs_key=wire == "litellm"
+        )
+        if provider.needs_key:
+            provider.api_key = "sk-of-nobody"
+            provider.save()
+        return Model.objects.create(name=f"{name}/{upstream_name}", provider=provider, upstream_name=upstream_name)
+
+    up = model("up", "openai", "openai", "/v1", "gpt-4o-mini")
+    down = model("down", "openai", "openai", "/down/v1", "gpt-4o-mini")
+    claude = model("claude", "anthropic", "litellm", "", "claude-3-5-haiku-20241022")
+    for name, links in {"bench": [up], "fallback": [down, up], "claude": [claude]}.items():
+        chain = ModelChain.objects.create(name=name, cache_ttl_s=CACHE_S)
+        for position, link in enumerate(links):
+            ChainLink.objects.create(chain=chain, model=link, position=position)
+
+
+def make_keys() -> dict[str, str]:
+    """One key that may do everything, one whose limit is reached at once, one whose budget is too small."""
+    from accounts.models import APIKey, Tenant, User  # noqa: PLC0415
+
+    tenant = Tenant.objects.create(name="bench", monthly_token_budget=PLENTY, requests_per_minute=OFTEN)
+
+    def key(name: str, **limits: Any) -> str:
+        user = User.objects.create(username=name, tenant=tenant, monthly_token_budget=PLENTY, requests_per_minute=OFTEN)
+        limits = {"monthly_token_budget": PLENTY, "requests_per_minute": OFTEN, **limits}
+        return APIKey.issue(user, name, **limits)[1]
+
+    return {
+        "rich": key("rich"),
+        "hasty": key("hasty", requests_per_minute=1),
+        "poor": key("poor", monthly_token_budget=1),
+    }
+
+
+if __name__ == "__main__":
+    main()

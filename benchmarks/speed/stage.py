@@ -1,0 +1,109 @@
+"""Our gateway as in production, on a Postgres database and a Redis of its own: one web process, worker and beat."""
+
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+import psycopg
+
+from benchmarks.exactness.stage import OURS, ROOT, STARTUP_S, Process, RedisServer, Stalled, free_port, wait_until
+from benchmarks.speed.processes import Cores, pinned
+
+
+class Stage:
+    """Everything that runs but the peers. A context manager: at its end all of it is gone, the database too.
+
+    `database_url`: any database of the Postgres server to use; ours is made beside it.
+    """
+
+    def __init__(self, database_url: str, cores: Cores) -> None:
+        self._server_url = database_url
+        self._database = f"bench_{secrets.token_hex(4)}"
+        self._database_url = urlsplit(database_url)._replace(path=f"/{self._database}").geturl()
+        self.cores = cores
+        self.port, self._upstream_port = free_port(), free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.upstream_url = f"http://127.0.0.1:{self._upstream_port}"
+        self.start_up_s = 0.0
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-speed-")))
+            server = stack.enter_context(psycopg.connect(self._server_url, autocommit=True))
+            server.execute(f"CREATE DATABASE {self._database}")
+            stack.callback(server.execute, f"DROP DATABASE IF EXISTS {self._database} WITH (FORCE)")
+            self.redis = RedisServer(self.folder)
+            stack.callback(self.redis.kill)
+            self.environment = self._make_environment()
+            self.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"])
+            self.keys: dict[str, str] = json.loads(
+                self.run([sys.executable, "-m", "benchmarks.speed.cast", self.upstream_url])
+            )
+            self._start_all(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def run(self, command: list[str], **environment: str) -> str:
+        """Run a command of ours to its end; returns what it printed."""
+        told = {**self.environment, **environment}
+        done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Stalled(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def start_web(self, *, core: int | None = None, port: int | None = None) -> Process:
+        """A web process; waits until it is ready, and notes how long that took."""
+        port = port or self.port
+        command = [sys.executable, "manage.py", "serve", "--port", str(port)]
+        began = time.perf_counter()
+        core = self.cores.server if core is None else core
+        process = Process(f"web-{port}", pinned(core, command), self.environment, self.folder)
+        wait_until(lambda: is_ready(process, f"http://127.0.0.1:{port}/health/ready"), "the gateway", STARTUP_S)
+        self.start_up_s = time.perf_counter() - began
+        return process
+
+    def _start_all(self, stack: contextlib.ExitStack) -> None:
+        celery = [sys.executable, "-m", "celery", "-A", "gateway_project"]
+        commands = {
+            "upstream": [sys.executable, "-m", "benchmarks.speed.upstream", "--port", str(self._upstream_port)],
+            "worker": [*celery, "worker", "--concurrency", "1", "--without-mingle", "--without-gossip"],
+            "beat": [*celery, "beat"],
+        }
+        for name, command in commands.items():
+            process = Process(name, pinned(self.cores.other, command), self.environment, self.folder)
+            stack.callback(process.kill)
+        self.web = self.start_web()
+        stack.callback(self.web.kill)
+
+    def _make_environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        return {
+            **inherited,
+            "DATABASE_URL": self._database_url,
+            "REDIS_URL": self.redis.url,
+            "SECRET_KEY": secrets.token_urlsafe(48),
+            "GATEWAY_DATA_DIR": str(self.folder),
+        }
+
+
+def is_ready(process: Process, url: str) -> bool:
+    """Whether the route answers 200; raises Stalled where the process has ended."""
+    if process.popen.poll() is not None:
+        raise Stalled(f"{process.name} ended: {process.output}")
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except OSError:
+        return False
