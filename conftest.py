@@ -27,6 +27,7 @@ from granian.server.embed import Server
 from pytest_django import DjangoDbBlocker, Settings
 
 from accounts.models import APIKey, Tenant, User
+from accounts.tests.clock import RedisClock
 from accounts.tests.ledgers import open_empty_redis
 from proxy.models import ChainLink, Model, ModelChain, Provider, Usage
 from proxy.tests.fake_provider import FakeProvider
@@ -143,6 +144,12 @@ def still_clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     clock.time = lambda: clock.now
     monkeypatch.setattr(django_ratelimit.core, "time", clock)
     return clock
+
+
+@pytest.fixture
+def redis_clock(monkeypatch: pytest.MonkeyPatch) -> RedisClock:
+    """Admission's time; set it before the first request."""
+    return RedisClock(monkeypatch)
 
 
 @pytest.fixture

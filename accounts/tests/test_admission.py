@@ -1,18 +1,14 @@
 """The admission and settlement scripts, called as the ledger calls them."""
 
-import asyncio
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings as hypothesis_settings, strategies as st
 
-from accounts.errors import RateLimited
 from accounts.ledger import Ask, Ledger, OtherMonth, Reservation, Settlement, StaleConfiguration, keys
 from accounts.ledger.refusals import BudgetReserved, BudgetSpent
 from accounts.limits import Budget, Month, RateLimit, duration
 from accounts.redis import CONFIGURATION_VERSION, sync_client
-from accounts.tests.ledgers import counted, open_empty_redis, with_ledger
+from accounts.tests.ledgers import counted, with_ledger
 
 UTC = ZoneInfo("UTC")
 BUDGET = Budget("user", "1", 100)
@@ -103,35 +99,6 @@ def test_another_month_than_redis_has_is_told_so(away: int):
         assert str(Month.at(told.value.now_ms, UTC)) != str(other)
 
     with_ledger(work)
-
-
-@hypothesis_settings(max_examples=25, deadline=None)
-@given(ages_ms=st.lists(st.integers(0, 120_000), max_size=12), limit=st.integers(1, 6))
-def test_no_sixty_seconds_ever_hold_more_than_the_limit(ages_ms: list[int], limit: int):
-    """Requests at random moments of the last two minutes, then more than enough now."""
-    open_empty_redis()
-    rate = RateLimit("user", "1", limit)
-    seconds, microseconds = sync_client().time()
-    now_us = seconds * 1_000_000 + microseconds
-    admitted: list[float] = []
-    for age_us in sorted((age * 1000 for age in ages_ms), reverse=True):
-        at = now_us - age_us
-        if sum(at - 60_000_000 < earlier for earlier in admitted) < limit:
-            admitted.append(at)
-            sync_client().zadd(rate.window, {f"old {len(admitted)}": at})
-
-    async def work(ledger: Ledger) -> list[object]:
-        asked = (ledger.admit(ask(ledger, f"r{number}", rate_limits=[rate])) for number in range(limit + 1))
-        return [(await asyncio.gather(admission, return_exceptions=True))[0] for admission in asked]
-
-    outcomes = with_ledger(work)
-    refusals = [outcome for outcome in outcomes if isinstance(outcome, RateLimited)]
-    assert all(1 <= int(refusal.headers["Retry-After"]) <= 60 for refusal in refusals)
-    passed = len(outcomes) - len(refusals)
-    newest: Any = sync_client().zrange(rate.window, -1, -1, withscores=True)
-    within = sum(newest[0][1] - 60_000_000 < at for at in admitted) if newest else 0
-    assert passed + within <= limit
-    assert passed == limit - within
 
 
 def test_months_begin_and_end_in_their_own_time_zone():

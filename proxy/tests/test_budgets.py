@@ -9,7 +9,7 @@ import httpx
 import openai
 import pytest
 
-from accounts.models import MonthlyTally, TopUp
+from accounts.models import APIKey, MonthlyTally, TopUp
 from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.models import Usage
 from proxy.tests.fake_provider import FakeProvider, chunks, error, stream, text
@@ -60,10 +60,12 @@ def test_a_spent_budget_is_final_and_the_sdk_does_not_retry_it(
     gateway: LiveGateway, cast: Cast, provider: FakeProvider
 ):
     set_budget(cast.alice.user, 5)
+    sent: list[httpx.Request] = []
+    usual = httpx.Client(event_hooks={"request": [sent.append]})
+    client = gateway.sdk(cast.alice, max_retries=openai.DEFAULT_MAX_RETRIES, http_client=usual)
     with pytest.raises(openai.RateLimitError) as refusal:
-        gateway.sdk(cast.alice, max_retries=3).chat.completions.create(
-            model="fake/one", messages=MESSAGES, max_tokens=50
-        )
+        client.chat.completions.create(model="fake/one", messages=MESSAGES, max_tokens=50)
+    assert len(sent) == 1
     assert refusal.value.code == "insufficient_quota"
     assert refusal.value.response.headers["x-should-retry"] == "false"
     assert "your user" in refusal.value.message
@@ -118,6 +120,47 @@ def test_a_soft_budget_only_counts(gateway: LiveGateway, cast: Cast):
     assert ask(gateway, cast.alice.headers).status_code == 200
     state = budget(gateway, cast.alice.headers, "tenant")
     assert (state["mode"], state["spent"], state["left"]) == ("soft", 10, 0)
+
+
+def test_a_soft_budget_of_the_tenant_leaves_the_users_hard(gateway: LiveGateway, cast: Cast):
+    cast.acme.budget_mode = "soft"
+    set_budget(cast.acme, 1)
+    set_budget(cast.alice.user, 5)
+    refused = ask(gateway, cast.alice.headers, max_tokens=50)
+    assert refused.json()["error"]["code"] == "insufficient_quota"
+    assert "your user" in refused.json()["error"]["message"]
+    assert ask(gateway, cast.bob.headers, max_tokens=50).status_code == 200
+
+
+def test_a_budget_lowered_in_mid_month_holds_from_the_next_request_on(gateway: LiveGateway, cast: Cast):
+    set_budget(cast.acme, 1000)
+    assert ask(gateway, cast.alice.headers, max_tokens=50).status_code == 200
+    budget(gateway, cast.alice.headers, "tenant")
+    set_budget(cast.acme, 8)  # less than the 10 that are spent
+    refused = ask(gateway, cast.alice.headers, max_tokens=1)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
+    assert refused.headers["x-gateway-budget-remaining-tokens"] == "0"
+    state = budget(gateway, cast.alice.headers, "tenant")
+    assert (state["limit"], state["spent"], state["left"]) == (8, 10, 0)
+    set_budget(cast.acme, None)
+    assert ask(gateway, cast.alice.headers, max_tokens=50).status_code == 200
+
+
+def test_a_user_with_two_keys_has_one_budget(gateway: LiveGateway, cast: Cast):
+    _, second_key = APIKey.issue(cast.alice.user, "second")
+    set_budget(cast.alice.user, 5000)
+    for number, headers in enumerate((cast.alice.headers, {"x-api-key": second_key}), start=1):
+        assert ask(gateway, headers, max_tokens=50, seed=number).status_code == 200
+        assert budget(gateway, headers, "user")["spent"] == 10 * number
+    set_budget(cast.alice.user, 20)
+    assert {ask(gateway, headers).status_code for headers in (cast.alice.headers, {"x-api-key": second_key})} == {429}
+
+
+def test_tokens_taken_away_in_mid_month_are_gone_at_once(gateway: LiveGateway, cast: Cast):
+    set_budget(cast.acme, 5000)
+    month = httpx.get(f"{gateway.url}/v1/usage", headers=cast.alice.headers).json()["period"]["start"][:7]
+    TopUp.objects.create(tenant=cast.acme, month=month, tokens=-4990, reason="A mistake", created_by=cast.bob.user)
+    assert ask(gateway, cast.alice.headers, max_tokens=50).json()["error"]["code"] == "insufficient_quota"
 
 
 def test_a_top_up_gives_room_at_once(gateway: LiveGateway, cast: Cast):

@@ -1,11 +1,13 @@
 """Requests per minute: for everyone, a tenant, a user, a key and an address."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import httpx
 import pytest
 
+from accounts.tests.clock import RedisClock
 from conftest import Cast, Catalogue, LiveGateway
 from proxy.tests.fake_provider import FakeProvider, text
 
@@ -48,6 +50,19 @@ def test_a_limit_holds_for_each(scope: str, gateway: LiveGateway, cast: Cast):
     assert ask(gateway, cast.alice.headers).status_code == 429
     assert ask(gateway, cast.bob.headers).status_code == (429 if scope == "tenant" else 200)
     assert ask(gateway, cast.charlie.headers).status_code == 200
+
+
+def test_retry_after_is_exact(gateway: LiveGateway, cast: Cast, redis_clock: RedisClock):
+    cast.alice.user.requests_per_minute = 1
+    cast.alice.user.save()
+    start = datetime(2026, 11, 10, 12, tzinfo=UTC)
+    told = []
+    for seconds in (0, 12.5, 59.9, 60):
+        redis_clock.set(start + timedelta(seconds=seconds))
+        told.append(ask(gateway, cast.alice.headers))
+    assert [answer.status_code for answer in told] == [200, 429, 429, 200]
+    assert [answer.headers.get("retry-after") for answer in told] == [None, "48", "1", None]
+    assert [answer.headers["x-ratelimit-reset-requests"] for answer in told] == ["1m0s", "48s", "100ms", "1m0s"]
 
 
 def test_a_limit_for_everyone_together(gateway: LiveGateway, cast: Cast, settings):
