@@ -52,8 +52,9 @@ class CurrentUsage(AsyncAPIView):
 
 
 def _tally(caller: Caller, month: str) -> MonthlyTally:
-    """Of the user, whichever key was shown."""
-    tally = {"scope": "user", "subject": str(caller.user_id), "month": month}
+    """Of the user, whichever key was shown; of the address without a credential."""
+    scope, subject = ("ip", caller.budgets[0].subject) if caller.is_anonymous else ("user", str(caller.user_id))
+    tally = {"scope": scope, "subject": subject, "month": month}
     return MonthlyTally.objects.filter(**tally).first() or MonthlyTally(**tally)
 
 
