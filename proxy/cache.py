@@ -1,6 +1,7 @@
 """The response cache: whole answers, kept for a chain's `cache_ttl_s`, found in the admission call.
 
-An entry's name is a digest of the tenant, the chain as it is configured, and the caller's canonical body. The entry
+An entry's name is a digest of the tenant, the chain as it is configured, and the caller's canonical body, whether it
+asks for a stream or not: what is said is the same. The entry
 repeats the tenant and the name, and both are checked on reading: a reply that got onto the wrong connection, or a
 collision, can never show one tenant another's answer.
 """
@@ -13,6 +14,8 @@ from typing import Any
 import orjson
 
 from accounts.redis import key
+
+HOW_TO_SEND = frozenset({"stream", "stream_options"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,8 @@ class CachedAnswer:
 
 def name_of(scope: str, fingerprint: str, body: dict[str, Any]) -> str:
     """The entry's name in Redis. `scope`: whose answers may be shared; `fingerprint`: the chain's configuration."""
-    canonical = orjson.dumps([scope, fingerprint, body], option=orjson.OPT_SORT_KEYS)
+    asked = {name: value for name, value in body.items() if name not in HOW_TO_SEND}
+    canonical = orjson.dumps([scope, fingerprint, asked], option=orjson.OPT_SORT_KEYS)
     return key("cache", hashlib.sha256(canonical).hexdigest())
 
 

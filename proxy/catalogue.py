@@ -64,6 +64,7 @@ class Route:
     public: bool = False
     tenants: frozenset[int] = frozenset()
     cache_ttl_s: int = 300
+    cache_streams: bool = False
     stream_guard: str = "live"
     default_max_tokens: int = 4096
     clamp_max_tokens: bool = False
@@ -163,6 +164,7 @@ def _chain(row: ModelChain, links: Mapping[int, Link]) -> Route:
         public=row.public,
         tenants=_ids(row.tenants.all()),
         cache_ttl_s=row.cache_ttl_s,
+        cache_streams=row.cache_streams,
         stream_guard=row.stream_guard,
         default_max_tokens=row.default_max_tokens,
         clamp_max_tokens=row.clamp_max_tokens,

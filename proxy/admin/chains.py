@@ -90,7 +90,7 @@ class ModelChainAdmin(Switches, TenantScopedAdmin):
         ),
         (
             _("Tokens and cache"),
-            {"fields": (("default_max_tokens", "cache_ttl_s"), "clamp_max_tokens")},
+            {"fields": (("default_max_tokens", "cache_ttl_s"), ("clamp_max_tokens", "cache_streams"))},
         ),
     )
     inlines = (ChainLinkInline,)

@@ -110,6 +110,7 @@ CHAINS = Section(
         "public",
         "tenants",
         "cache_ttl_s",
+        "cache_streams",
         "stream_guard",
         "default_max_tokens",
         "clamp_max_tokens",

@@ -37,7 +37,7 @@ class RecordedStream(LiveResponse):
         try:
             await self._response.pump(write_and_note)
         finally:
-            close(self._claim, self, bytes(self._written) if self._last == DONE else b"")
+            close(self._claim, self, bytes(self._written) if self._last.endswith(DONE) else b"")
 
     def _note(self, data: bytes) -> None:
         if data == KEEP_ALIVE:

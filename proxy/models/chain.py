@@ -24,6 +24,11 @@ class ModelChain(models.Model):
     cache_ttl_s = models.PositiveIntegerField(
         _("cache answers for (seconds)"), default=300, help_text=_("0: answers are not cached.")
     )
+    cache_streams = models.BooleanField(
+        _("answer streams from the cache"),
+        default=False,
+        help_text=_("Give a cached answer also to callers who asked for a stream. It then comes all at once."),
+    )
     stream_guard = models.CharField(
         _("stream guard"),
         max_length=8,

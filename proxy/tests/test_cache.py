@@ -5,7 +5,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from conftest import Cast, Catalogue, LiveGateway
+from accounts.redis import sync_client
+from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.models import ModelChain, Usage
 from proxy.tests.fake_provider import FakeProvider, error, text
 
@@ -37,10 +38,47 @@ def test_the_same_request_is_answered_from_the_cache(
     assert (row.status, row.prompt_tokens, row.completion_tokens, row.cost_microusd) == ("cached", 0, 0, 0)
 
 
+def content(response: httpx.Response) -> str:
+    text: str = response.json()["choices"][0]["message"]["content"]
+    return text
+
+
 def test_colleagues_share_answers_and_tenants_do_not(gateway: LiveGateway, cast: Cast):
+    members = (cast.alice, cast.charlie, cast.bob, cast.charlie, cast.alice)
+    answers = [ask(gateway, member.headers) for member in members]
+    assert [answer.headers["x-gateway-cache"] for answer in answers] == ["miss", "miss", "hit", "hit", "hit"]
+    assert [content(answer) for answer in answers] == ["First", "Second", "First", "Second", "First"]
+
+
+def kept(count: int) -> set[bytes]:
+    """The names of the cache's entries, once there are so many."""
+
+    def names() -> set[bytes]:
+        return set(sync_client().scan_iter("*:cache:*"))
+
+    wait_until(lambda: len(names()) == count, f"{count} answers to be kept")
+    return names()
+
+
+def test_an_entry_that_got_into_another_tenants_place_is_not_shown(gateway: LiveGateway, cast: Cast):
     ask(gateway, cast.alice.headers)
-    assert ask(gateway, cast.bob.headers).headers["x-gateway-cache"] == "hit"
-    assert ask(gateway, cast.charlie.headers).headers["x-gateway-cache"] == "miss"
+    [of_acme] = kept(1)
+    ask(gateway, cast.charlie.headers)
+    [of_globex] = kept(2) - {of_acme}
+    sync_client().set(of_globex, sync_client().get(of_acme) or b"")
+    assert content(ask(gateway, cast.charlie.headers)) != "First"
+
+
+def test_who_has_no_credential_and_who_has_one_share_nothing(gateway: LiveGateway, cast: Cast):
+    chain = ModelChain.objects.get(name="chain")
+    chain.public = True
+    chain.save()
+    assert [content(ask(gateway, headers)) for headers in (cast.alice.headers, {}, cast.alice.headers, {})] == [
+        "First",
+        "Second",
+        "First",
+        "Second",
+    ]
 
 
 def test_another_body_is_another_answer(gateway: LiveGateway, cast: Cast):

@@ -191,6 +191,7 @@ LINK = {
 CHAIN = {
     "public": st.booleans(),
     "cache_ttl_s": st.integers(0, 10**6),
+    "cache_streams": st.booleans(),
     "stream_guard": st.sampled_from(["live", "buffered"]),
     "default_max_tokens": st.integers(1, 10**6),
     "clamp_max_tokens": st.booleans(),

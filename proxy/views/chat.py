@@ -2,16 +2,19 @@
 
 from typing import ClassVar
 
+import orjson
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
-from proxy.cache import name_of
+from proxy.cache import CachedAnswer, name_of
 from proxy.call import Call
 from proxy.catalogue import Catalogue
 from proxy.chat import ChatRequest
+from proxy.chunks import as_stream
 from proxy.gateway import Gateway, running
+from proxy.http.response import WrittenEventStream
 from proxy.http.stream import EventStream
 from proxy.http.view import AsyncAPIView
 from proxy.idempotency import once
@@ -35,7 +38,7 @@ class ChatCompletions(AsyncAPIView):
             caller = await gateway.credentials.authenticate(request.headers, self.client_ip)
             caller.require_plain_calls()
             route = catalogue.route(chat.names, caller)
-            cacheable = route.cache_ttl_s > 0 and not chat.stream and options.writes_cache
+            cacheable = route.cache_ttl_s > 0 and options.writes_cache and (route.cache_streams or not chat.stream)
             return Call(
                 request_id=self.request_id,
                 caller=caller,
@@ -54,7 +57,7 @@ class ChatCompletions(AsyncAPIView):
         async def answer(call: Call) -> HttpResponseBase:
             if call.cached:
                 gateway.finish(call)
-                return _json(call.cached.raw, call)
+                return _cached(call.cached, call, chat)
             if chat.stream:
                 return await self._stream(gateway, call, chat, options)
             return await self._whole(gateway, call)
@@ -80,6 +83,13 @@ class FallbackCompletion(ChatCompletions):
     """The same with an explicit list of models and chains, tried in order."""
 
     names_listed = True
+
+
+def _cached(answer: CachedAnswer, call: Call, chat: ChatRequest) -> HttpResponseBase:
+    if not chat.stream:
+        return _json(answer.raw, call)
+    events = as_stream(orjson.loads(answer.raw), usage_chunk=chat.wants_usage_chunk)
+    return WrittenEventStream(events, headers=call.headers())
 
 
 def _json(raw: bytes, call: Call) -> HttpResponse:
