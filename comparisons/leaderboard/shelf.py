@@ -24,7 +24,7 @@ from comparisons.leaderboard.scope import Scope
 logger = logging.getLogger(__name__)
 
 # Comparisons that are counted while a page waits.
-SMALL = 3000
+SMALL = 1000
 FRESH = timedelta(minutes=1)
 KEPT_S = 7 * 24 * 3600
 # For so long one process counts, and others show what there is.

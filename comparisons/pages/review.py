@@ -93,7 +93,7 @@ def _page(
     note: str = "",
 ) -> HttpResponse:
     order = vote.order if vote else BlindReview.objects.shown_to(request.user, comparison).order
-    following, previous = waiting.after(comparison), waiting.before(comparison)
+    turn = waiting.turn(comparison)
     context = {
         "comparison": comparison,
         "choices": _choices(comparison, order, vote),
@@ -102,11 +102,11 @@ def _page(
         "note": note,
         "tag": waiting.tag,
         "tags": _tags(request),
-        "left": waiting.left(),
+        "left": turn.left,
         "most_counted": MOST_COUNTED,
         "here": _address(comparison.pk, waiting),
-        "following": _address(following, waiting) if following or vote else "",
-        "previous": _address(previous, waiting) if previous else "",
+        "following": _address(turn.following, waiting) if turn.following or vote else "",
+        "previous": _address(turn.previous, waiting) if turn.previous else "",
     }
     return render(request, "comparisons/review.html", context, status=refusal.http_status if refusal else 200)
 
@@ -131,5 +131,5 @@ def _tags(request: MemberRequest) -> list[str]:
 
 def _address(comparison_id: str | None, waiting: ReviewQueue) -> str:
     """A comparison in this queue, or the queue itself."""
-    address = reverse("review-one", args=[comparison_id]) if comparison_id else reverse("review")
+    address = reverse("review", args=[comparison_id]) if comparison_id else reverse("review")
     return f"{address}?{urlencode({'tag': waiting.tag})}" if waiting.tag else address

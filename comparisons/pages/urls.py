@@ -14,7 +14,7 @@ urlpatterns = [
     path("comparisons/", history.history, name="history"),
     path("comparisons/leaderboard/", leaderboard.leaderboard, name="leaderboard"),
     path("comparisons/review/", review.queue, name="review"),
-    path("comparisons/review/<str:comparison_id>/", review.review, name="review-one"),
+    path("comparisons/review/<str:comparison_id>/", review.review, name="review"),
     path("comparisons/leaderboard", RedirectView.as_view(pattern_name="leaderboard", query_string=True)),
     path("comparisons/review", RedirectView.as_view(pattern_name="review", query_string=True)),
     path("comparisons/<str:comparison_id>", detail.detail, name="comparison-page"),

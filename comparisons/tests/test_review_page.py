@@ -41,15 +41,36 @@ def shown_order(comparison: Comparison, response: Any) -> list[int]:
     return [int(slot) for slot in re.findall(r"Because of answer number (\d)", text_of(response))]
 
 
-def test_the_queue_begins_with_what_others_asked_most_lately(cast: Cast, bob: Client):
+@pytest.mark.parametrize("most_counted", [100, 1], ids=["few", "many"])
+def test_the_queue_begins_with_what_others_asked_most_lately(
+    cast: Cast, bob: Client, monkeypatch: pytest.MonkeyPatch, most_counted: int
+):
+    monkeypatch.setattr("comparisons.reviews.MOST_COUNTED", most_counted)
     [newer, older] = ids(2, cast.alice.user)
     [own] = ids(1, cast.bob.user, first=9)
     queue = ReviewQueue(cast.bob.user)
     assert queue.first() == newer
     assert opened(bob).redirect_chain == [(at(newer), 302)]
-    assert [queue.after(Comparison.objects.get(pk=pk)) for pk in (newer, older, own)] == [older, own, newer]
-    assert [queue.before(Comparison.objects.get(pk=pk)) for pk in (newer, older, own)] == [own, newer, older]
-    assert "3 left" in text_of(opened(bob))
+    turns = [queue.turn(Comparison.objects.get(pk=pk)) for pk in (newer, older, own)]
+    assert [turn.following for turn in turns] == [older, own, newer]
+    assert [turn.previous for turn in turns] == [own, newer, older]
+    assert "3 left" in text_of(opened(bob)) or most_counted == 1
+
+
+@pytest.mark.parametrize("most_counted", [100, 1], ids=["few", "many"])
+def test_after_a_vote_the_way_goes_on_from_there(cast: Cast, monkeypatch: pytest.MonkeyPatch, most_counted: int):
+    monkeypatch.setattr("comparisons.reviews.MOST_COUNTED", most_counted)
+    pks = ids(3, cast.alice.user)
+    voted = Comparison.objects.get(pk=pks[1])
+    Vote.objects.cast(voted, cast.bob.user, "tie")
+    turn = ReviewQueue(cast.bob.user).turn(voted)
+    assert (turn.left, turn.following, turn.previous) == (2, pks[2], pks[0])
+
+
+def test_a_queue_of_one_leads_nowhere_else(cast: Cast):
+    [only] = ids(1, cast.alice.user)
+    turn = ReviewQueue(cast.bob.user).turn(Comparison.objects.get(pk=only))
+    assert (turn.left, turn.following, turn.previous) == (1, None, None)
 
 
 def test_only_finished_comparisons_with_two_answers_wait(cast: Cast):
@@ -187,7 +208,7 @@ def test_the_tag_stays_on_the_way(cast: Cast, bob: Client):
     tagged = [make_comparison(cast.alice.user, *MODELS, tags=("a&b",)) for _ in range(2)]
     assert opened(bob, tag="a&b").redirect_chain[0][0].endswith("/?tag=a%26b")
     queue = ReviewQueue(cast.bob.user, "a&b")
-    assert queue.left() == 2
+    assert len(queue.waiting) == 2
     voted = bob.post(f"{at(tagged[0])}?tag=a%26b", {"winner": "tie"}, follow=True)
     assert f'href="{at(tagged[1])}?tag=a%26b"' in text_of(voted)
     assert "Nothing left with the tag sky" in text_of(opened(bob, tag="sky"))
@@ -240,3 +261,11 @@ def test_what_models_write_does_nothing(cast: Cast, bob: Client):
     assert "<script>alert" not in text
     assert "<img" not in text
     assert 'href="javascript' not in text
+
+
+def test_the_page_of_a_comparison_leads_to_its_blind_review(cast: Cast, bob: Client):
+    comparison = make_comparison(cast.alice.user, *MODELS)
+    way = f'data-key="b" href="{at(comparison)}"'
+    assert way in text_of(bob.get(f"/comparisons/{comparison.pk}"))
+    Vote.objects.cast(comparison, cast.bob.user, "tie")
+    assert way not in text_of(bob.get(f"/comparisons/{comparison.pk}"))
