@@ -171,6 +171,7 @@ else:
     }
 
 CELERY_BROKER_URL = REDIS_URL or "memory://"
+CELERY_BROKER_TRANSPORT = None if EMBEDDED else "gateway_project.broker:Transport"
 # Redis may be away for hours: worker and beat wait for it, and whoever sends a task is told within seconds.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
