@@ -9,16 +9,22 @@ import argparse
 import os
 import sys
 import time
-from types import ModuleType
+from collections.abc import Callable
 
-from benchmarks.exactness.cases import budget, cache, hang_ups, rate_limit
-from benchmarks.exactness.stage import Stage
+from benchmarks.exactness.cases import budget, cache, hang_ups, rate_limit, redis_killed, web_killed, worker_killed
+from benchmarks.exactness.report import Report
+from benchmarks.exactness.stage import Stage, Stalled
 
-CASES: dict[str, ModuleType] = {
-    "budget": budget,
-    "hang-ups": hang_ups,
-    "rate-limit": rate_limit,
-    "cache": cache,
+Case = Callable[[Stage, float], Report]
+CASES: dict[str, Case] = {
+    "budget": budget.show,
+    "hang-ups": hang_ups.show,
+    "rate-limit": rate_limit.show,
+    "cache": cache.show,
+    "web-killed": web_killed.show,
+    "worker-killed": worker_killed.show,
+    "redis-emptied": redis_killed.show_emptied,
+    "redis-rolled-back": redis_killed.show_rolled_back,
 }
 
 
@@ -40,12 +46,19 @@ def show(stage: Stage, names: list[str], scale: float) -> int:
     differences = 0
     for name in names:
         began = time.monotonic()
-        report = CASES[name].show(stage, scale)
+        report = _report(CASES[name], stage, scale)
         report.figures["seconds"] = f"{time.monotonic() - began:.0f}"
         differences += len(report.differences)
         print(report, flush=True)
     print("No difference." if not differences else f"{differences} differences.")
     return differences
+
+
+def _report(case: Case, stage: Stage, scale: float) -> Report:
+    try:
+        return case(stage, scale)
+    except Stalled as stalled:
+        return Report(case.__module__, differences=[str(stalled)])
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
 """What Redis, Postgres and the provider's journal say about the same tokens: read from outside, in SQL of our own."""
 
+import contextlib
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.exactness.stage import Key, Stage, wait_until
+from redis.exceptions import RedisError
+
+from benchmarks.exactness.stage import Key, Stage, Stalled, wait_until
 
 Subject = tuple[str, str]
 BUDGETS = "{gw}:budget:"
@@ -38,13 +41,17 @@ class Books:
     keys: list[Key] = field(default_factory=list)
 
     def settle(self, patience_s: float = 60.0) -> None:
-        """Wait until everything is settled and recorded: no reservation, nothing in the stream."""
+        """Wait until everything is settled and recorded: no reservation, nothing in the stream. Raises Stalled."""
         redis = self.stage.redis.client
-        wait_until(
-            lambda: not redis.xlen(STREAM) and not any(redis.scan_iter(match=_pattern(RESERVATIONS), count=1000)),
-            "all requests to be settled and recorded",
-            patience_s,
-        )
+
+        def left() -> list[bytes]:
+            return list(redis.scan_iter(match=_pattern(RESERVATIONS), count=1000))
+
+        try:
+            wait_until(lambda: not redis.xlen(STREAM) and not left(), "all requests to be settled", patience_s)
+        except Stalled as stalled:
+            held = [(name.decode(), redis.hgetall(name)) for name in left()[:3]]
+            raise Stalled(f"{stalled}: {redis.xlen(STREAM)} in the stream, {len(left())} reserved: {held}") from None
 
     @property
     def subjects(self) -> set[Subject]:
@@ -128,9 +135,9 @@ class Watch(threading.Thread):
         self.join()
 
     def run(self) -> None:
-        while not self._ended.is_set():
-            self._sample()
-            self._ended.wait(0.002)
+        while not self._ended.wait(0.002):
+            with contextlib.suppress(RedisError):  # it may be away: cases take it away
+                self._sample()
 
     def _sample(self) -> None:
         with self._redis.pipeline(transaction=False) as pipeline:

@@ -13,6 +13,7 @@ import orjson
 from benchmarks.exactness.stage import Key
 
 PATIENCE_S = 120.0
+PAUSE_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,10 @@ class Callers:
 
         async def client(session: aiohttp.ClientSession) -> None:
             for wish in waiting:
-                heard(await self.ask(session, wish))
+                outcome = await self.ask(session, wish)
+                heard(outcome)
+                if outcome.status == 503:  # told to come back later
+                    await asyncio.sleep(PAUSE_S)
 
         async with self._session() as session:
             await asyncio.gather(*(client(session) for _ in range(at_once)))

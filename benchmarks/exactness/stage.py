@@ -22,6 +22,9 @@ import psycopg
 import redis
 
 ROOT = Path(__file__).resolve().parents[2]
+PROCESSES = "{gw}:processes"
+EPOCH = "{gw}:epoch"
+RESERVATIONS_OF = "{gw}:reservations:"
 STARTUP_S = 60.0
 PATIENCE_S = 60.0
 # What a process of ours must not inherit: each is told anew.
@@ -71,9 +74,6 @@ class Process:
                 self._command, cwd=ROOT, env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
 
-    def children(self) -> list[int]:
-        return [int(pid) for pid in Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").read_text().split()]
-
     def kill(self) -> None:
         """With its children and without a warning, as a machine dies."""
         with contextlib.suppress(ProcessLookupError):
@@ -114,6 +114,16 @@ class RedisServer:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait(10)
+
+    def wait_until_open(self) -> None:
+        """Until the gateway's counters are rebuilt, and admission has opened."""
+
+        def is_open() -> bool:
+            epoch: Any = self.client.hmget(EPOCH, ["opens_ms", "run_id"])
+            of_this_life = epoch[1] == self.client.info("server")["run_id"].encode()
+            return of_this_life and int(epoch[0]) < time.time() * 1000
+
+        wait_until(is_open, "the counters to be rebuilt")
 
     def lose_everything(self) -> None:
         shutil.rmtree(self._folder / "appendonlydir")
@@ -212,6 +222,13 @@ class Stage:
         made = json.loads(self.run(command, given=json.dumps(tenants)).stdout)
         return list(_keys(made))
 
+    @property
+    def web_processes(self) -> dict[str, int]:
+        """Those that say in Redis that they live: name and pid."""
+        found: Any = self.redis.client.zrange(PROCESSES, 0, -1)
+        names = [name.decode() for name in found]
+        return {name: int(name.rsplit("-", 2)[1]) for name in names}
+
     def ask_provider(self, path: str, *, post: bool = False) -> Any:
         """JSON from the provider's own routes; None where it says nothing."""
         request = urllib.request.Request(self.provider_url + path, method="POST" if post else "GET")
@@ -228,7 +245,7 @@ class Stage:
         except OSError:
             return False
         # Each web process says that it lives.
-        return bool(self.redis.client.zcard("{gw}:processes") >= self.workers)
+        return len(self.web_processes) >= self.workers
 
 
 def _keys(tenants: list[dict[str, Any]]) -> Iterator[Key]:

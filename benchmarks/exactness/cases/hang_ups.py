@@ -18,7 +18,7 @@ HANG_UPS = 0.3
 FAILURES = 0.1
 MAX_TOKENS = 64
 # Refused before anything was asked: these must leave no row.
-REFUSALS = {"insufficient_quota", "budget_reserved"}
+REFUSALS = {"insufficient_quota", "budget_reserved", "ledger_unavailable"}
 
 
 def show(stage: Stage, scale: float = 1.0) -> Report:
@@ -28,11 +28,11 @@ def show(stage: Stage, scale: float = 1.0) -> Report:
     budget = requests * 40
     keys = stage.make_cast(*(_tenant(number, None if number else budget) for number in range(3)))
     with Watch(stage, {("tenant", str(keys[0].tenant_id)): budget}) as watch:
-        outcomes = asyncio.run(Callers(stage.url).ask_all(_wishes(keys, requests), at_once=AT_ONCE))
+        outcomes = asyncio.run(Callers(stage.url).ask_all(wishes(keys, requests), at_once=AT_ONCE))
         books = Books(stage, keys)
         books.settle()
     rows = books.rows()
-    _check(stage, outcomes, rows, report)
+    check_rows(stage, outcomes, rows, report)
     report.differences += [*watch.over, *books.differences()]
     kinds = Counter(row.status for row in rows)
     report.figures = {
@@ -53,9 +53,10 @@ def _tenant(number: int, budget: int | None) -> dict[str, object]:
     return {"name": f"hangups-{number}", "budget": budget, "users": users}
 
 
-def _wishes(keys: list[Key], requests: int) -> Iterator[Wish]:
+def wishes(keys: list[Key], requests: int, prefix: str = "h") -> Iterator[Wish]:
+    """Streams and whole answers of providers that fail now and then, for clients who hang up now and then."""
     for number in range(requests):
-        name, words, is_stream = f"h{number:06}", random.randint(1, 40), random.random() < 0.5
+        name, words, is_stream = f"{prefix}{number:06}", random.randint(1, 40), random.random() < 0.5
         pause_s = random.uniform(0, 0.004 if is_stream else 0.1)
         script = {"id": name, "prompt_tokens": random.randint(5, 250), "completion_tokens": words, "pause_s": pause_s}
         body = chat({**script, "failing": FAILURES}, model="pair", stream=is_stream, max_tokens=MAX_TOKENS)
@@ -71,7 +72,8 @@ def _hanging_up(wish: Wish, words: int, pause_s: float) -> Wish:
     return replace(wish, hang_up_s=random.uniform(0, pause_s * (words if is_stream else 1) + 0.03))
 
 
-def _check(stage: Stage, outcomes: list[Outcome], rows: list[Row], report: Report) -> None:
+def check_rows(stage: Stage, outcomes: list[Outcome], rows: list[Row], report: Report) -> None:
+    """Each accepted request has exactly one row, a refused one none; a whole answer costs what was reported."""
     by_name = {row.tags[0]: row for row in rows}
     report.expect(len(by_name), len(rows), "rows against requests with a row")
     asked = {call["id"] for call in stage.ask_provider("/journal")}
