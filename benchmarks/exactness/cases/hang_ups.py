@@ -58,8 +58,12 @@ def wishes(keys: list[Key], requests: int, prefix: str = "h") -> Iterator[Wish]:
     for number in range(requests):
         name, words, is_stream = f"{prefix}{number:06}", random.randint(1, 40), random.random() < 0.5
         pause_s = random.uniform(0, 0.004 if is_stream else 0.1)
-        script = {"id": name, "prompt_tokens": random.randint(5, 250), "completion_tokens": words, "pause_s": pause_s}
-        body = chat({**script, "failing": FAILURES}, model="pair", stream=is_stream, max_tokens=MAX_TOKENS)
+        asked = random.randint(5, 250)  # words, each a token: as many as the provider reports, and never more
+        script = {"id": name, "prompt_tokens": asked, "completion_tokens": words, "pause_s": pause_s}
+        prompt = "word " * asked
+        body = chat(
+            {**script, "failing": FAILURES}, model="pair", stream=is_stream, max_tokens=MAX_TOKENS, prompt=prompt
+        )
         wish = Wish(name, random.choice(keys), body)
         yield _hanging_up(wish, words, pause_s) if random.random() < HANG_UPS else wish
 
