@@ -95,7 +95,8 @@ def test_days_are_those_of_the_tenant(http: httpx.Client, history: None, cast: C
 def test_pages_follow_each_other(http: httpx.Client, cast: Cast):
     for number in range(5):
         make_comparison(cast.alice.user, "a/one", "b/two", title=str(number), id=f"cmp_{number:032x}")
-    titles, after = [], ""
+    titles: list[str] = []
+    after, page = "", dict[str, Any]()
     for _ in range(3):
         page = http.get("/v1/comparisons", params={"limit": 2, "after": after}).json()
         assert (page["object"], page["first_id"]) == ("list", page["data"][0]["id"])
