@@ -16,6 +16,7 @@ from accounts.ledger import epoch, keys
 from accounts.redis import sync_client
 from comparisons.models import Comparison
 from comparisons.recording import drain as recording
+from comparisons.recording.journal import STREAM
 from comparisons.tests import sse
 from comparisons.tests.conftest import PROMPT
 from conftest import Cast, Catalogue, LiveGateway, wait_until
@@ -76,7 +77,7 @@ def test_a_killed_web_process_leaves_what_was_answered(
     ):
         events = sse.read(response.iter_lines())
         assert any(event.name == "answer.done" for event in events)
-        wait_until(lambda: sync_client().xlen(recording.STREAM) > 0, "the slot to be noted")
+        wait_until(lambda: sync_client().xlen(STREAM) > 0, "the slot to be noted")
         web.kill()
     comparison = Comparison.objects.get()
     assert comparison.status == "running"
