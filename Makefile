@@ -37,6 +37,7 @@ define prepare
 	@$(MANAGE) migrate --verbosity 0
 	@echo "Adding the demo data"
 	@$(MANAGE) demo
+	@$(MANAGE) demo_comparisons
 endef
 
 run: $(RUNTIME) ## Start the gateway on PORT (5000), with demo data

@@ -1,9 +1,12 @@
 """Fixtures of all apps: a fixed cast, a provider to script, and a gateway on a real socket.
 
 The suite runs on the embedded default, and with DATABASE_URL and REDIS_URL set on real Postgres and Redis. Tests marked
-`services` need the real ones (a Celery worker, a second web process); on the embedded default they are left out.
+`services` need the real ones (a Celery worker, a second web process); on the embedded default they are left out, and so
+are those marked `browser`, unless GATEWAY_TEST_BROWSER is set. These need Chromium, too.
 """
 
+import os
+import shutil
 import socket
 import threading
 import time
@@ -35,19 +38,27 @@ from proxy.usage.drain import drain
 
 PASSWORD = "correct horse battery"
 PATIENCE_S = 10.0
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow one guards nothing here
     config.addinivalue_line("markers", "services: needs real Postgres and Redis (make test-services)")
+    config.addinivalue_line("markers", "browser: needs Chromium, and runs where `services` do")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out, not skip: a skipped test is one that was forgotten."""
+    if (settings.EMBEDDED and not os.environ.get("GATEWAY_TEST_BROWSER")) or not CHROMIUM:
+        _leave_out("browser", config, items)
     if settings.EMBEDDED:
-        left_out = [item for item in items if item.get_closest_marker("services")]
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if not item.get_closest_marker("services")]
+        _leave_out("services", config, items)
+
+
+def _leave_out(marker: str, config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(marker)])
+    items[:] = [item for item in items if not item.get_closest_marker(marker)]
 
 
 @pytest.fixture(scope="session")

@@ -24,18 +24,18 @@ def find(caller: Caller, comparison_id: str) -> Comparison:
     comparison = Comparison.objects.of_tenant(caller.tenant_id).filter(pk=comparison_id.replace("\0", "")).first()
     if comparison is None:
         raise ComparisonNotFound(comparison_id)
+    return caught_up(comparison)
+
+
+def caught_up(comparison: Comparison) -> Comparison:
+    """As far as it has come: who was just given an answer may vote on it, whether or not a worker has come by."""
     if comparison.is_running:
-        _catch_up()
+        try:
+            drain()
+        except RedisError as error:
+            logger.warning("Could not look for results that wait: %s", type(error).__name__)
         comparison.refresh_from_db()
     return comparison
-
-
-def _catch_up() -> None:
-    """Whoever was just given an answer may vote on it at once, whether or not a worker has come by."""
-    try:
-        drain()
-    except RedisError as error:
-        logger.warning("Could not look for results that wait: %s", type(error).__name__)
 
 
 def page(caller: Caller, filters: Filters, pages: str) -> dict[str, Any]:

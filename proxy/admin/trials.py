@@ -7,6 +7,7 @@ from django import forms
 from django.db import models
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
@@ -50,12 +51,17 @@ def trial_page(
     if request.method == "POST" and form.is_valid():
         try:
             answer = _ask(request, form)
-            context |= {"trial": answer, "cost": dollars(answer.cost_microusd)}
+            context |= {"trial": answer, "cost": dollars(answer.cost_microusd), "playground": _playground(form)}
         except GatewayError as error:
             context["refusal"] = error.message
         except TimeoutError:
             context["refusal"] = _("No answer within five minutes. Look at the chain's timeouts, then try again.")
     return TemplateResponse(request, "admin/proxy/trial.html", context)
+
+
+def _playground(form: TrialForm) -> str:
+    """The address where members of a tenant compare this answer with others."""
+    return f"/playground/?{urlencode({'models': form.cleaned_data['model'], 'prompt': form.cleaned_data['prompt']})}"
 
 
 def _ask(request: HttpRequest, form: TrialForm) -> Trial:

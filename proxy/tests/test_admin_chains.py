@@ -122,6 +122,7 @@ def test_trying_a_chain_shows_every_attempt_and_the_answer(transactional_db: Non
     assert "demo/echo (demo) answered" in text
     assert "Parrot this.</p>" in text
     assert "/admin/proxy/usage/explain/?request_id=req_" in text
+    assert "/playground/?models=demo&amp;prompt=Parrot+this." in text
 
 
 def test_a_chain_that_fails_says_why(transactional_db: None, operator, catalogue: Catalogue):

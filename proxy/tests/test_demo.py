@@ -60,6 +60,10 @@ class Demo:
     def password(self) -> str:
         return re.search(r"user name admin, password (\S+)$", self.printed, re.MULTILINE)[1]  # type: ignore[index]
 
+    @property
+    def member_password(self) -> str:
+        return re.search(r"user name demo, password (\S+)$", self.printed, re.MULTILINE)[1]  # type: ignore[index]
+
 
 # What it prints ----------------------------------------------------------------------------------------------------
 
@@ -71,6 +75,9 @@ def test_it_prints_the_address_a_login_a_key_and_a_line_to_try(demo: Demo):
     admin = User.objects.get(username="admin")
     assert admin.is_superuser
     assert admin.check_password(demo.password)
+
+    assert re.search(r"Playground +http://127\.0\.0\.1:5000/playground/  user name demo", demo.printed)
+    assert User.objects.get(username="demo").check_password(demo.member_password)
 
     row = APIKey.objects.for_key(demo.key)
     assert row is not None
@@ -115,7 +122,11 @@ def test_its_secrets_are_kept_where_only_the_owner_can_read_them(demo: Demo, kep
     kept.chmod(0o644)
     demo.run()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert json.loads(kept.read_text()) == {"admin_password": demo.password, "api_key": demo.key}
+    assert json.loads(kept.read_text()) == {
+        "admin_password": demo.password,
+        "demo_password": demo.member_password,
+        "api_key": demo.key,
+    }
 
 
 # When something has changed since ----------------------------------------------------------------------------------

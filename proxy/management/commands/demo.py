@@ -27,8 +27,9 @@ class Command(BaseCommand):
             kept = _kept_in(file)
             key = _api_key(kept.get("api_key", ""))
             password = _admin_password(kept.get("admin_password", ""))
-            _keep_in(file, {"admin_password": password, "api_key": key})
-        self.stdout.write(_instructions(key, password))
+            member_password = _member_password(kept.get("demo_password", ""))
+            _keep_in(file, {"admin_password": password, "demo_password": member_password, "api_key": key})
+        self.stdout.write(_instructions(key, password, member_password))
 
 
 def _add_what_is_missing() -> None:
@@ -57,6 +58,17 @@ def _admin_password(kept: str) -> str:
     return password
 
 
+def _member_password(kept: str) -> str:
+    """The demo user's password, for the pages of members; empty when somebody else has set it."""
+    member = User.objects.get(username=CALLER)
+    if member.password and member.has_usable_password():
+        return kept if kept and check_password(kept, member.password) else ""
+    password = secrets.token_urlsafe(12)
+    member.set_password(password)
+    member.save(update_fields=["password"])
+    return password
+
+
 def _kept_in(file: Path) -> dict[str, str]:
     try:
         kept = json.loads(file.read_bytes())
@@ -75,15 +87,22 @@ def _keep_in(file: Path, kept: dict[str, str]) -> None:
     draft.replace(file)
 
 
-def _instructions(key: str, password: str) -> str:
+def _instructions(key: str, password: str, member_password: str) -> str:
     url = f"http://127.0.0.1:{os.environ.get('PORT') or '5000'}"
     body = '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'
-    known = f"password {password}" if password else "the password set since (python manage.py changepassword admin)"
     return f"""
-  URL       {url}
-  Admin     {url}/admin/  user name {ADMIN}, {known}
-  API key   {key}
+  URL          {url}
+  Admin        {url}/admin/  {_login(ADMIN, password)}
+  Playground   {url}/playground/  {_login(CALLER, member_password)}
+  API key      {key}
 
   Try it:
   curl {url}/v1/chat/completions -H "Authorization: Bearer {key}" -H "Content-Type: application/json" -d '{body}'
 """
+
+
+def _login(username: str, password: str) -> str:
+    known = (
+        f"password {password}" if password else f"the password set since (python manage.py changepassword {username})"
+    )
+    return f"user name {username}, {known}"

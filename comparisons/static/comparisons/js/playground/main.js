@@ -26,6 +26,7 @@ class Playground {
     for (const slot of start.slots) this.add(slot);
     // A comparison run again, unchanged, becomes the successor of the first.
     this.again = start.from && { from: start.from, messages: JSON.stringify(this.form.messages) };
+    this.toggleRunning(); // until here the button was off: without this script it would only load the page anew
     if (!this.form.prompt) byId("prompt").focus();
   }
 
@@ -134,7 +135,7 @@ class Playground {
       this.running.delete(controller);
       this.toggleRunning();
       this.difference.refresh();
-      for (const column of columns) this.showOne(column);
+      for (const column of columns) if (column.state === "interrupted") this.showOne(column);
     }
   }
 

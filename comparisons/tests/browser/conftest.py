@@ -1,0 +1,54 @@
+"""A browser on a live gateway, in which somebody is signed in."""
+
+from collections.abc import Callable, Iterator
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from conftest import CHROMIUM, PASSWORD, Cast, Catalogue, LiveGateway
+
+PATIENCE_MS = 10_000
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    """One for each test: Playwright's event loop must not outlive it, as asynchronous tests bring their own."""
+    with sync_playwright() as playwright:
+        # That loop seems to run in this thread all the while, and Django would refuse any SQL because of it.
+        monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+Visit = Callable[..., Page]
+
+
+@pytest.fixture
+def visit(gateway: LiveGateway, cast: Cast, catalogue: Catalogue, browser: Browser) -> Iterator[Visit]:
+    """Sign somebody in and open an address. Fails the test for any mistake in a script, and for any dialog."""
+    mistakes: list[str] = []
+
+    def visit(path: str, username: str = "alice", **options: object) -> Page:
+        context = browser.new_context(base_url=gateway.url, **options)  # type: ignore[arg-type]  # Playwright's own
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.on("pageerror", lambda error: mistakes.append(str(error)))
+        page.on("dialog", lambda dialog: mistakes.append(f"dialog: {dialog.message}"))
+        page.on("console", lambda told: mistakes.append(told.text) if _is_mistake(told.text) else None)
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(f"/sign-in/?{urlencode({'next': path})}")
+        page.get_by_label("Username").fill(username)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_role("button", name="Sign in")).to_have_count(0)
+        return page
+
+    yield visit
+    assert mistakes == []
+
+
+def _is_mistake(text: str) -> bool:
+    return "Content Security Policy" in text or "Uncaught" in text
