@@ -38,6 +38,7 @@ class Caller:
     gates: tuple[ConcurrencyLimit, ...] = ()
     budgets: tuple[Budget, ...] = ()
     comparing: str = Comparing.ALLOWED
+    stores_bodies: bool = False
     is_anonymous: bool = False
 
     @property
@@ -86,6 +87,7 @@ class Caller:
             username=user.username,
             password_digest=password_digest(user),
             rate_limits=tuple(_rate_limits(user, user.tenant)),
+            stores_bodies=user.tenant.store_bodies_days > 0,
             budgets=(tenant_budget(user.tenant), user_budget(user)),
         )
 

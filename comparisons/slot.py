@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from accounts.errors import GatewayError
-from comparisons.assembly import Assembly, content_of
 from comparisons.models import Answer
 from comparisons.models.answer import AnswerStatus
+from proxy.assembly import Assembly, content_of
 from proxy.attempts import Attempt
 from proxy.call import Call
 from proxy.gateway import Gateway

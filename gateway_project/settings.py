@@ -199,6 +199,10 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "drain-usage": {"task": "proxy.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 30}},
     "sweep-reservations": {"task": "proxy.tasks.sweep_reservations", "schedule": 10.0, "options": {"expires": 60}},
     "forget-addresses": {"task": "proxy.tasks.forget_addresses", "schedule": crontab(hour="3", minute="37")},
+    "delete-expired-bodies": {
+        "task": "proxy.tasks.delete_expired_bodies",
+        "schedule": crontab(hour="3", minute="27"),
+    },
     "warn-of-budgets": {"task": "accounts.tasks.warn_of_budgets", "schedule": 30.0, "options": {"expires": 60}},
     "prune-expired-tokens": {"task": "proxy.tasks.prune_expired_tokens", "schedule": crontab(hour="3", minute="17")},
     "record-comparisons": {

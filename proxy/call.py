@@ -14,6 +14,7 @@ from proxy.attempts import Attempt
 from proxy.cache import CachedAnswer, pack
 from proxy.catalogue import Link, Route
 from proxy.meter import Meter
+from proxy.transcript import Transcript
 from proxy.upstreams.base import TokenCount
 
 
@@ -49,6 +50,7 @@ class Call:
     meter: Meter | None = None
     tokens: TokenCount | None = None
     quality: str = "reported"
+    transcript: Transcript | None = None
     _began: float = field(default_factory=time.perf_counter)
 
     @property
@@ -84,6 +86,11 @@ class Call:
     def content_began(self) -> None:
         if self.first_token_ms is None:
             self.first_token_ms = round(self.elapsed_ms)
+
+    def note_answer(self, raw: bytes) -> None:
+        """Keep a whole answer's words, where the tenant stores them."""
+        if self.transcript:
+            self.transcript.take(raw)
 
     def headers(self) -> dict[str, str]:
         """The contract's headers as far as they are known."""
@@ -152,7 +159,7 @@ class Call:
         return headers
 
     def usage_event(self, status: str, error_code: str = "") -> dict[str, Any]:
-        """The columns of `proxy.models.Usage`, as JSON can carry them."""
+        """The columns of `proxy.models.Usage`, as JSON can carry them; and the `body` to store, where there is one."""
         tokens = self.tokens or TokenCount()
         price = self.served_by.price if self.served_by else None
         return {
@@ -172,6 +179,7 @@ class Call:
             "latency_ms": round(self.elapsed_ms),
             "first_token_ms": self.first_token_ms,
             "attempts": [attempt.record() for attempt in self.attempts],
+            "body": self.transcript.record() if self.transcript else None,
         }
 
     def record(self) -> dict[str, Any]:

@@ -10,12 +10,14 @@ from django.core.management import call_command
 from accounts import ledger
 from accounts.models import MonthlyTally
 from accounts.ticks import on_the_next_tick
+from proxy.models import StoredBody
 from proxy.usage import posthog
 from proxy.usage.drain import drain
 
 # Seconds until a task is interrupted, and until its process is killed. The tasks end by themselves long before.
 INTERRUPTED_AFTER_S = 30
 KILLED_AFTER_S = 45
+DELETING_S = 20
 
 
 @shared_task(soft_time_limit=INTERRUPTED_AFTER_S, time_limit=KILLED_AFTER_S)
@@ -49,3 +51,9 @@ def prune_expired_tokens() -> None:
 def forget_addresses() -> int:
     """Forget which network addresses called anonymously in past months; returns how many tallies went."""
     return MonthlyTally.objects.forget_addresses()
+
+
+@shared_task(soft_time_limit=INTERRUPTED_AFTER_S, time_limit=KILLED_AFTER_S)
+def delete_expired_bodies() -> int:
+    """Delete prompts and answers that tenants no longer keep; returns how many."""
+    return StoredBody.objects.delete_expired(for_at_most_s=DELETING_S)

@@ -46,7 +46,7 @@ class TenantAdmin(Switches, TenantScopedAdmin):
         (None, {"fields": (("name", "time_zone"), "is_active", ("user_count", "created_at"))}),
         (_("Limits"), {"fields": ("this_month", ("monthly_token_budget", "budget_mode"), "requests_per_minute")}),
         (_("Budget warnings, at 80 % and 100 %"), {"fields": ("mail", "webhook_url", "webhook_secret")}),
-        (_("What is kept"), {"fields": ("keep_comparisons_days",)}),
+        (_("What is kept"), {"fields": ("store_bodies_days", "keep_comparisons_days")}),
     )
     actions = ("switch_off", "switch_on")
 

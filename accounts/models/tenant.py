@@ -46,7 +46,13 @@ class Tenant(models.Model):
     store_bodies_days = models.PositiveIntegerField(
         _("store prompts and answers for (days)"),
         default=0,
-        help_text=_("0: prompts and answers of plain calls are not stored. Comparisons are always stored."),
+        validators=[MaxValueValidator(MOST_DAYS)],
+        help_text=_(
+            "0: prompts and answers of plain calls are not stored. Above: they are, word for word, for so many days. "
+            "Operators and this tenant's administrators then read them on the usage page of each request, and members "
+            "can compare a request again. They are deleted every night; lower the number to delete sooner. "
+            "Comparisons are always stored."
+        ),
     )
     keep_comparisons_days = models.PositiveIntegerField(
         _("keep comparisons for (days)"),

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from accounts.admin.links import page_url
 from accounts.models import APIKey, Tenant, User
 from proxy.admin.money import dollars
-from proxy.models import Usage
+from proxy.models import StoredBody, Usage
 
 Line = tuple[str, Any]
 
@@ -35,6 +35,15 @@ class Explanation:
     @property
     def sections(self) -> list[Section]:
         return [self._caller(), self._question(), self._checks(), self._answer(), self._bill()]
+
+    @property
+    def body(self) -> StoredBody | None:
+        """Whoever may see the row may read it: operators, and administrators of its tenant."""
+        return StoredBody.objects.for_request(self.usage.request_id, self.usage.tenant_id)
+
+    @property
+    def is_chat(self) -> bool:
+        return self.usage.endpoint == "chat"
 
     @property
     def attempts(self) -> list[dict[str, Any]]:

@@ -65,6 +65,8 @@ class EventStream(EventStreamResponse):
         return None
 
     async def _write(self, events: Sequence[Event], write: Write) -> None:
+        if self._call.transcript:
+            self._call.transcript.hear(events)
         visible = events if self._usage_chunk else [event for event in events if not _is_usage_chunk(event)]
         if visible:
             await write(join(visible))

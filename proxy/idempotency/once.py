@@ -97,6 +97,10 @@ async def _replay(gateway: Gateway, claim: Claim, decide: Decide) -> HttpRespons
     if call.cached is None:  # admitted without Redis, or evicted this very moment
         with gateway.finish_on_error(call):
             raise PartUnavailable("The gateway cannot read the answer to this request just now. Try again in a moment.")
+    if call.transcript and call.streamed:
+        call.transcript.hear_again(call.cached.raw)
+    else:
+        call.note_answer(call.cached.raw)
     gateway.finish(call)
     headers = {**call.headers(), REPLAYED: "true"}
     if call.streamed:

@@ -21,7 +21,7 @@ from django.db.models import QuerySet
 from accounts.ledger.keys import DRAINED, USAGE_STREAM
 from accounts.limits import counter_parts
 from accounts.redis import sync_client
-from proxy.models import DeadLetter, StreamPosition, Usage
+from proxy.models import DeadLetter, StoredBody, StreamPosition, Usage
 from proxy.usage import effects, rows, tallies
 from proxy.usage.entry import Entry, place_of
 
@@ -106,6 +106,7 @@ def _record(entries: list[Entry]) -> tuple[list[Usage], dict[str, int]]:
     corrected = rows.correct(known) if known else []
     due.update({id(usage): usage.total_tokens - old.total_tokens for usage, old in corrected})
     recorded = [*written, *(usage for usage, _ in corrected)]
+    StoredBody.objects.store(entry.body for entry in entries if entry.body and not entry.error)
     tallies.add(recorded, replaced=[old for _, old in corrected], addresses=_addresses(entries))
     return recorded, _corrections(entries, due)
 

@@ -4,6 +4,9 @@ The settlement script appends entries with one field, `event`: a JSON object who
 is missing (or null, where the column is not) takes the model's default and an unknown one is ignored, so that web
 processes and workers of neighbouring versions understand each other during a rolling deploy. A name that is too long
 is cut: the row matters more than the name's end. What is left is impossible to store, and becomes a dead letter.
+
+Where the tenant stores prompts and answers, the object has a `body`, too (`proxy.transcript`). It becomes a row of its
+own and is no part of the payload from there on: a dead letter lives longer than it may.
 """
 
 import uuid
@@ -18,9 +21,11 @@ import orjson
 from django.db import models
 from django.db.backends.base.operations import BaseDatabaseOperations
 
-from proxy.models import Usage
+from proxy.models import StoredBody, Usage
 
 FIELD = b"event"
+BODY = "body"
+MOST_BYTES = 2**31 - 1
 COUNTED, COUNTERS = b"counted", b"counters"
 REQUIRED = frozenset({"request_id", "created_at", "month", "status"})
 IDENTITIES = frozenset({"request_id", "month"})  # never cut: two different ones could become the same
@@ -44,6 +49,7 @@ class Entry:
     error: str = ""
     counted: int | None = None
     counters: tuple[str, ...] = ()
+    body: StoredBody | None = None
 
     @classmethod
     def from_stream(cls, stream_id: bytes, fields: Mapping[bytes, bytes]) -> "Entry":
@@ -55,10 +61,16 @@ class Entry:
 
     @classmethod
     def read(cls, stream_id: str, payload: bytes) -> "Entry":
+        entry = cls(stream_id, payload)
         try:
-            return cls(stream_id, payload, usage=_usage(payload))
+            event = _event(payload)
+            if body := event.pop(BODY, None):
+                entry.payload = orjson.dumps(event)
+            entry.usage = Usage(**dict(_values(event)))
+            entry.body = _body(entry.usage, body)
         except Malformed as error:
-            return cls(stream_id, payload, error=str(error))
+            entry.error = str(error)
+        return entry
 
     @property
     def place(self) -> tuple[int, int]:
@@ -76,14 +88,38 @@ def place_of(stream_id: str) -> tuple[int, int]:
     return int(milliseconds), int(sequence)
 
 
-def _usage(payload: bytes) -> Usage:
+def _event(payload: bytes) -> dict[str, Any]:
     try:
         event = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
         raise Malformed(f"The event is not JSON: {error}") from error
     if not isinstance(event, dict):
         raise Malformed("The event is not a JSON object.")
-    return Usage(**dict(_values(event)))
+    return event
+
+
+def _body(usage: Usage, body: Any) -> StoredBody | None:
+    """None where there is nothing to store; a body that cannot be read never costs its request the usage row."""
+    if not isinstance(body, dict) or usage.tenant_id is None:
+        return None
+    (request, request_bytes), (answer, answer_bytes) = _part(body.get("request")), _part(body.get("answer"))
+    return StoredBody(
+        request_id=usage.request_id,
+        tenant_id=usage.tenant_id,
+        created_at=usage.created_at,
+        request_json=request,
+        request_bytes=request_bytes,
+        answer_json=answer,
+        answer_bytes=answer_bytes,
+    )
+
+
+def _part(part: Any) -> tuple[str, int]:
+    """The body's JSON, "" for none, and its length."""
+    part = part if isinstance(part, dict) else {}
+    length = part.get("bytes")
+    text = orjson.dumps(part["json"]).decode() if isinstance(part.get("json"), dict) else ""
+    return text, length if isinstance(length, int) and 0 <= length <= MOST_BYTES else len(text)
 
 
 def _values(event: dict[str, Any]) -> Iterator[tuple[str, Any]]:

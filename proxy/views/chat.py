@@ -21,6 +21,7 @@ from proxy.idempotency import once
 from proxy.metering import measure
 from proxy.options import Options
 from proxy.schema import create_chat_completion, create_fallback_completion
+from proxy.transcript import Transcript
 
 
 @extend_schema_view(post=create_chat_completion)
@@ -33,6 +34,7 @@ class ChatCompletions(AsyncAPIView):
         chat = ChatRequest.parse(request.data, list_required=self.names_listed)
         options = Options.parse(request.headers)
         gateway = running()
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
 
         async def decide(catalogue: Catalogue) -> Call:
             caller = await gateway.credentials.authenticate(request.headers, self.client_ip)
@@ -48,14 +50,16 @@ class ChatCompletions(AsyncAPIView):
                 body=chat.body,
                 streamed=chat.stream,
                 tags=options.tags,
-                prompt_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
+                prompt_bytes=length,
                 deadline_s=options.deadline_s(route.deadline_s),
                 reads_cache=cacheable and options.reads_cache,
                 cached_name=name_of(caller.cache_scope, route.fingerprint, chat.body) if cacheable else "",
+                transcript=Transcript(request.data, length) if caller.stores_bodies else None,
             )
 
         async def answer(call: Call) -> HttpResponseBase:
             if call.cached:
+                call.note_answer(call.cached.raw)
                 gateway.finish(call)
                 return _cached(call.cached, call, chat)
             if chat.stream:
@@ -68,6 +72,7 @@ class ChatCompletions(AsyncAPIView):
         with gateway.finish_on_error(call):
             answer = await gateway.relay.complete(call)
             await measure(call)
+        call.note_answer(answer.raw)
         gateway.finish(call, answer=answer.raw)
         return _json(answer.raw, call)
 
