@@ -1,6 +1,7 @@
 """A comparison under way: all slots at the same time, in a task that belongs to the process, not to the caller."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from comparisons.slot import Slot
 from comparisons.underway import own, own_confirmation
 from proxy.call import Call
 from proxy.gateway import Gateway
+
+logger = logging.getLogger(__name__)
 
 # A caller waits no longer than this for its result to be safe in Redis; it gets there all the same.
 RECORDING_PATIENCE_S = 0.25
@@ -106,15 +109,21 @@ class Run:
                 for slot in self._slots:
                     group.create_task(self._answer(slot))
         except asyncio.CancelledError as cancelled:  # by `leave`, or at a stop of the process
-            for slot in self._slots:
-                if slot.answer.status == AnswerStatus.RUNNING:
-                    slot.interrupt(cancelled)
-                    self._note_end_of(slot)
+            self._interrupt(cancelled)
+        except Exception as mistake:
+            logger.exception("Unexpected error in comparison %s", self.comparison.pk)
+            self._interrupt(mistake)
         self._end(round((time.perf_counter() - began) * 1000))
         self._publish(Step("done"))
         if self._journal:
             await self._journal.flushed(RECORDING_PATIENCE_S)
             own_confirmation(self._journal.keep_until_written())
+
+    def _interrupt(self, error: BaseException) -> None:
+        for slot in self._slots:
+            if slot.answer.status == AnswerStatus.RUNNING:
+                slot.interrupt(error)
+                self._note_end_of(slot)
 
     async def _create(self) -> None:
         """Where the database does not answer, the journal creates the rows when it does."""

@@ -205,6 +205,7 @@ class APIKey(models.Model):
             monthly_token_budget=self.monthly_token_budget,
             requests_per_minute=self.requests_per_minute,
             concurrent_requests=self.concurrent_requests,
+            comparing=self.comparing,
         )
         ends = timezone.now() + overlap
         self.expires_at = min(self.expires_at, ends) if self.expires_at else ends

@@ -162,6 +162,7 @@ def test_rotation_gives_a_successor_with_the_same_rights(alice: User):
         "allowed_networks": ["10.0.0.0/8"],
         "monthly_token_budget": 1000,
         "requests_per_minute": 5,
+        "comparing": "only",
         "expires_at": timezone.now() + timedelta(days=30),
     }
     old, old_key = APIKey.issue(alice, "billing", **rights)

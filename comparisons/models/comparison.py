@@ -19,6 +19,7 @@ from comparisons.models.vote import Verdict, Vote
 PROMPT_LENGTH = 10_000
 TITLE_LENGTH = 200
 PREVIEW_LENGTH = 500
+MOST_SLOT = 32_767  # what the column can hold
 
 
 class Status(models.TextChoices):
@@ -64,7 +65,8 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
         """What meets every filter given. Use it on `of_tenant`.
 
         `text`: words that title or prompt contain, all of them. `model`: asked or answered in any slot. `author`: a
-        username. `winner`: a model that somebody voted for, or `tie` or `all_bad`. `since` is included, `until` is not.
+        username. `winner`: a model or slot that somebody voted for, or `tie` or `all_bad`. `since` is included, `until`
+        is not.
         """
         found = self.containing(text)
         if model:
@@ -94,10 +96,12 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
         return found
 
     def won_by(self, winner: str) -> Self:
-        """Of which at least one vote named this model, or is this verdict."""
+        """Of which at least one vote named this model or this slot's number, or is this verdict."""
         votes = Vote.objects.filter(comparison=OuterRef("pk"))
         if winner in (Verdict.TIE, Verdict.ALL_BAD):
             return self.filter(Exists(votes.filter(verdict=winner)))
+        if winner.isascii() and winner.isdigit():
+            return self.filter(Exists(votes.filter(verdict=Verdict.SLOT, winner=min(int(winner[:9]), MOST_SLOT))))
         won = Vote.objects.filter(comparison=OuterRef("comparison"), verdict=Verdict.SLOT, winner=OuterRef("slot"))
         return self.filter(Exists(_answers().filter(_of_model(winner)).filter(Exists(won))))
 

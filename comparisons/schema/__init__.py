@@ -106,7 +106,7 @@ FILTERS = [
     _query("model", "A model that was asked, or that answered."),
     _query("tag", "A tag."),
     _query("author", "A username."),
-    _query("winner", "A model that somebody voted for, or `tie`, or `all_bad`."),
+    _query("winner", "A model or a slot that somebody voted for, or `tie`, or `all_bad`."),
     _query("status", "How it ended.", {"type": "string", "enum": list(Status.values)}),
     _query("since", "A day or a time, included. Without a zone it is the tenant's."),
     _query("until", "A day or a time, not included."),

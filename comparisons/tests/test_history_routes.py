@@ -55,6 +55,8 @@ FILTERS: dict[str, tuple[dict[str, str], list[str]]] = {
     "an author": ({"author": "bob"}, ["second"]),
     "a winner": ({"winner": "b/two"}, ["first"]),
     "a model that lost": ({"winner": "a/one"}, []),
+    "a slot that won": ({"winner": "1"}, ["first"]),
+    "a slot that lost": ({"winner": "0"}, []),
     "a tie": ({"winner": "tie"}, ["third 100%"]),
     "a status": ({"status": "partial"}, ["second"]),
     "since a day": ({"since": "2026-11-10"}, ["third 100%", "second"]),
