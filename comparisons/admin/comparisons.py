@@ -45,7 +45,7 @@ class Rows(TenantScopedInline):
 
     tenant_admin_may = frozenset({"view"})
     can_delete = False
-    show_change_link = False
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -133,7 +133,8 @@ class ComparisonAdmin(ReadOnly):
         "title",
         "prompt",
         "tag_names",
-        ("state", "source", "wall_time", "cost"),
+        ("state", "source"),
+        ("wall_time", "cost"),
         "params",
         "successor_of",
     )

@@ -1,7 +1,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils.translation import gettext_lazy as _
 
 from accounts.errors import InvalidRequest
@@ -10,6 +10,19 @@ from proxy.options import LONGEST_TAG, MOST_TAGS
 
 if TYPE_CHECKING:
     from comparisons.models.comparison import Comparison
+
+
+MOST_CHOICES = 200
+# From one name to the next by the index: DISTINCT would read every tag of every comparison.
+NAMES = """
+WITH RECURSIVE names (name) AS (
+    SELECT MIN(name) FROM {table} WHERE tenant_id = %(tenant)s
+    UNION ALL
+    SELECT (SELECT MIN(t.name) FROM {table} t WHERE t.tenant_id = %(tenant)s AND t.name > names.name)
+    FROM names WHERE names.name IS NOT NULL
+)
+SELECT name FROM names WHERE name IS NOT NULL LIMIT %(limit)s
+"""
 
 
 class ComparisonTagQuerySet(models.QuerySet["ComparisonTag"]):
@@ -26,6 +39,13 @@ class ComparisonTagQuerySet(models.QuerySet["ComparisonTag"]):
             if instead:
                 comparison.tags.exclude(name__in=wanted).delete()
             self.bulk_create(rows, ignore_conflicts=True)
+
+    def names(self, tenant_id: int | None) -> list[str]:
+        """The tags of a tenant, each once and in order, as far as a list of choices is of use."""
+        table = self.model._meta.db_table
+        with connection.cursor() as cursor:
+            cursor.execute(NAMES.format(table=table), {"tenant": tenant_id, "limit": MOST_CHOICES})
+            return [name for (name,) in cursor]
 
 
 def _in_one_line(text: str) -> str:

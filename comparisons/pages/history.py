@@ -48,11 +48,10 @@ def _rows(found: ComparisonQuerySet) -> list[Comparison]:
 
 def _suggestions(user: User) -> dict[str, Any]:
     """What the fields of the form propose; anything else may be typed all the same."""
-    tags = ComparisonTag.objects.filter(tenant=user.tenant).order_by("name").values_list("name", flat=True)
     authors = User.objects.filter(tenant=user.tenant).order_by("username").values_list("username", flat=True)
     return {
         "models": [offer.name for offer in offers_for(user)],
-        "tags": tags.distinct()[:MOST_SUGGESTIONS],
+        "tags": ComparisonTag.objects.names(user.tenant_id),
         "authors": authors[:MOST_SUGGESTIONS],
         "statuses": Status.choices,
         "verdicts": [choice for choice in Verdict.choices if choice[0] != Verdict.SLOT],

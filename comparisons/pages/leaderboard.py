@@ -13,7 +13,6 @@ from comparisons.leaderboard.scope import PERIODS, Scope
 from comparisons.models import ComparisonTag
 from comparisons.pages.members import MemberRequest, member_page
 
-MOST_TAGS = 200
 # Of the picture of an interval, in pixels; its ends keep the dots whole.
 BAR, MARGIN = 120, 5
 
@@ -59,8 +58,7 @@ def leaderboard(request: MemberRequest) -> HttpResponse:
 
 
 def _choices(scope: Scope) -> dict[str, Any]:
-    tags = ComparisonTag.objects.filter(tenant=scope.tenant_id).order_by("name").values_list("name", flat=True)
-    return {"tags": tags.distinct()[:MOST_TAGS], "periods": PERIODS}
+    return {"tags": ComparisonTag.objects.names(scope.tenant_id), "periods": PERIODS}
 
 
 def _groups(board: Board) -> list[Group]:

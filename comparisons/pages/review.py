@@ -17,7 +17,6 @@ from comparisons.models.vote import Verdict
 from comparisons.pages.members import MemberRequest, member_page
 from comparisons.reviews import MOST_COUNTED, ReviewQueue
 
-MOST_TAGS = 200
 LONGEST_TAG = 64
 
 
@@ -50,7 +49,7 @@ def queue(request: MemberRequest) -> HttpResponse:
     waiting = _queue(request)
     if (first := waiting.first()) is not None:
         return redirect(_address(first, waiting))
-    context = {"tag": waiting.tag, "tags": _tags(request), "left": 0}
+    context = {"tag": waiting.tag, "tags": ComparisonTag.objects.names(request.user.tenant_id), "left": 0}
     return render(request, "comparisons/review.html", context)
 
 
@@ -101,7 +100,7 @@ def _page(
         "refusal": refusal.message if refusal else "",
         "note": note,
         "tag": waiting.tag,
-        "tags": _tags(request),
+        "tags": ComparisonTag.objects.names(request.user.tenant_id),
         "left": turn.left,
         "most_counted": MOST_COUNTED,
         "here": _address(comparison.pk, waiting),
@@ -122,11 +121,6 @@ def _choices(comparison: Comparison, order: Sequence[int], vote: Vote | None) ->
 
 def _queue(request: MemberRequest) -> ReviewQueue:
     return ReviewQueue(request.user, request.GET.get("tag", "").replace("\0", "").strip()[:LONGEST_TAG])
-
-
-def _tags(request: MemberRequest) -> list[str]:
-    tags = ComparisonTag.objects.filter(tenant=request.user.tenant).order_by("name").values_list("name", flat=True)
-    return list(tags.distinct()[:MOST_TAGS])
 
 
 def _address(comparison_id: str | None, waiting: ReviewQueue) -> str:

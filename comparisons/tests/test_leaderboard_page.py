@@ -16,7 +16,7 @@ from comparisons.leaderboard import board as boards, shelf
 from comparisons.leaderboard.board import Board, Row
 from comparisons.leaderboard.plot import draw
 from comparisons.leaderboard.scope import Scope
-from comparisons.models import Answer, Comparison, Vote
+from comparisons.models import Answer, Comparison, ComparisonTag, Vote
 from comparisons.tests.rows import make_comparison
 from conftest import Cast
 
@@ -151,6 +151,16 @@ def test_tag_period_and_blindness_narrow_what_is_counted(cast: Cast, alice: Clie
     assert board(cast, **scope).votes == votes
     text = text_of(alice.get(LEADERBOARD, scope))
     assert (f"{votes} vote" if votes else "No votes here") in text
+
+
+def test_the_choice_of_tags_has_each_of_the_tenants_once_and_in_order(cast: Cast, alice: Client):
+    make_comparison(cast.charlie.user, "a/one", "b/two", tags=("globex",))
+    assert ComparisonTag.objects.names(cast.acme.pk) == []
+    for tags in (("math", "b&w"), ("math",), ("code", "math")):
+        make_comparison(cast.alice.user, "a/one", "b/two", tags=tags)
+    assert ComparisonTag.objects.names(cast.acme.pk) == ["b&w", "code", "math"]
+    assert ComparisonTag.objects.names(None) == []
+    assert re.findall(r"<option>([^<]*)</option>", text_of(alice.get(LEADERBOARD))) == ["b&amp;w", "code", "math"]
 
 
 def test_nonsense_in_the_address_is_left_out(cast: Cast, alice: Client):
