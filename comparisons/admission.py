@@ -46,7 +46,7 @@ def _routes(catalogue: Catalogue, asked: ComparisonRequest, caller: Caller) -> l
         try:
             routes.append(_route(catalogue, slot.model, caller, fallbacks=asked.fallbacks))
         except (NotFound, NotPermitted, NoUsableModel) as refusal:
-            problems.append(SlotProblem(slot.number, refusal))
+            problems.append(SlotProblem(slot.number, refusal, slot.number - asked.first_slot))
     if problems:
         raise SlotsRefused(sorted(problems, key=lambda problem: problem.slot))
     return routes

@@ -20,17 +20,25 @@ async def begin(
     source: Source,
     tags: list[str],
     successor_of: str | None = None,
+    logged: Answer | None = None,
 ) -> Run:
-    """A run that is to be started. `tags`: of its usage rows; `successor_of`: the comparison that it runs again.
+    """A run that is to be started.
+
+    `tags`: of its usage rows; `successor_of`: the comparison that it runs again; `logged`: an answer that is there
+    already and comes first.
 
     Raises SlotsRefused, InvalidCredential, NotPermitted, and the ledger's refusals: then nothing was spent.
     """
     calls = await admit(gateway, asked, authenticate, tags)
     comparison = _comparison(asked, calls[0], gateway.ledger.process, source, successor_of)
+    answers = _answers(comparison, asked, calls)
+    if logged:
+        logged.comparison = comparison
+        answers.insert(0, logged)
     return Run(
         gateway,
         comparison,
-        _answers(comparison, asked, calls),
+        answers,
         calls,
         asked.tags,
         store=asked.store,

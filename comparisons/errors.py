@@ -19,15 +19,16 @@ class ComparisonNotFound(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class SlotProblem:
-    """Why one slot cannot be asked."""
+    """Why one slot cannot be asked; `place` is where it stands in the request's models."""
 
     slot: int
     refusal: GatewayError
+    place: int
 
     @property
     def param(self) -> str:
         """Where in the request: `models[1]`, `models[1].params.temperature`."""
-        place = f"models[{self.slot}]"
+        place = f"models[{self.place}]"
         param = self.refusal.param
         return place if param in {None, "model"} else f"{place}.{param}"
 

@@ -65,15 +65,19 @@ class ComparisonRequest:
     store: bool = True
     cancel_on_disconnect: bool = False
     from_request: str = ""
+    first_slot: int = 0
     wants_usage_chunk: bool = False
 
     @classmethod
-    def parse(cls, data: Any, *, fewest: int = FEWEST_SLOTS) -> "ComparisonRequest":
-        """Check a decoded body; raises InvalidRequest for what is wrong with the whole of it."""
+    def parse(cls, data: Any, *, fewest: int = FEWEST_SLOTS, first_slot: int = 0) -> "ComparisonRequest":
+        """Check a decoded body; raises InvalidRequest for what is wrong with the whole of it.
+
+        `first_slot`: the number of the first model; above 0 where slots before it have their answers already.
+        """
         body = _require_body(data)
         messages = _messages(body)
         params = _params(body.get("params"))
-        slots, problems = _slots(body.get("models"), messages, params, fewest)
+        slots, problems = _slots(body.get("models"), messages, params, fewest, first_slot)
         return cls(
             slots=slots,
             problems=problems,
@@ -88,6 +92,7 @@ class ComparisonRequest:
             store=body.get("store") is not False,
             cancel_on_disconnect=_cancels(body.get("on_disconnect")),
             from_request=body.get("from_request") or "",
+            first_slot=first_slot,
         )
 
     @property
@@ -157,16 +162,17 @@ def _params(params: Any, of: str = "params") -> dict[str, Any]:
 
 
 def _slots(
-    models: Any, messages: list[dict[str, Any]], params: dict[str, Any], fewest: int
+    models: Any, messages: list[dict[str, Any]], params: dict[str, Any], fewest: int, first_slot: int
 ) -> tuple[tuple[SlotRequest, ...], tuple[SlotProblem, ...]]:
-    if not isinstance(models, list) or not fewest <= len(models) <= MOST_SLOTS:
-        raise InvalidRequest(f"models must be {TOP['models'][1]}.", param="models")
+    most = MOST_SLOTS - first_slot
+    if not isinstance(models, list) or not fewest <= len(models) <= most:
+        raise InvalidRequest(f"models must be a list of {fewest} to {most} models or chains.", param="models")
     slots, problems = [], []
-    for number, asked in enumerate(models):
+    for place, asked in enumerate(models):
         try:
-            slots.append(_slot(number, asked, messages, params))
+            slots.append(_slot(first_slot + place, asked, messages, params))
         except InvalidRequest as refusal:
-            problems.append(SlotProblem(number, refusal))
+            problems.append(SlotProblem(first_slot + place, refusal, place))
     return tuple(slots), tuple(problems)
 
 

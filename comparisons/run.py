@@ -36,7 +36,10 @@ class Step:
 
 
 class Run:
-    """Fills in a comparison and its answers, and records them. `tags` are its tags' names."""
+    """Fills in a comparison and its answers, and records them.
+
+    `calls` are those of the last answers: whatever comes before them is answered already. `tags`: its tags' names.
+    """
 
     def __init__(
         self,
@@ -59,7 +62,9 @@ class Run:
         self._journal = Journal(gateway.redis, gateway.ledger) if store else None
         self._steps: asyncio.Queue[Step] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._slots = [self._slot(call, answer) for call, answer in zip(calls, answers, strict=True)]
+        self._given = self.answers[: len(answers) - len(calls)]
+        asked = self.answers[len(self._given) :]
+        self._slots = [self._slot(call, answer) for call, answer in zip(calls, asked, strict=True)]
 
     def _slot(self, call: Call, answer: Answer) -> Slot:
         def publish(chunks: Sequence[dict[str, Any]]) -> None:
@@ -105,6 +110,8 @@ class Run:
         try:
             await self._create()
             self._publish(Step("created"))
+            for answer in self._given:
+                self._publish(Step("ended", answer.slot))
             async with asyncio.TaskGroup() as group:
                 for slot in self._slots:
                     group.create_task(self._answer(slot))

@@ -69,14 +69,15 @@ def _columns(row: models.Model) -> dict[str, Any]:
 
 def _dump(comparison_id: str, entry: dict[str, Any]) -> bytes:
     raw = orjson.dumps({"comparison": comparison_id, **entry})
-    return orjson.dumps(_without_nul(orjson.loads(raw))) if b"\\u0000" in raw else raw
+    return orjson.dumps(without_nul(orjson.loads(raw))) if b"\\u0000" in raw else raw
 
 
-def _without_nul(value: Any) -> Any:
+def without_nul(value: Any) -> Any:
+    """A JSON value as any database can hold it."""
     if isinstance(value, str):
         return value.replace(NUL, INSTEAD)
     if isinstance(value, dict):
-        return {_without_nul(name): _without_nul(each) for name, each in value.items()}
+        return {without_nul(name): without_nul(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_without_nul(each) for each in value]
+        return [without_nul(each) for each in value]
     return value

@@ -58,7 +58,9 @@ class ComparisonRequestSerializer(HowToCompareSerializer):
     """What to ask of whom. Send either `messages` or `prompt`."""
 
     models = SchemaField(
-        slots(FEWEST_SLOTS), help_text="Models and chains, by name or with a label and parameters of their own."
+        slots(1),
+        help_text="Models and chains, by name or with a label and parameters of their own; at least "
+        f"{FEWEST_SLOTS}, with `from_request` at least one.",
     )
     messages = serializers.ListField(child=ChatMessageSerializer(), min_length=1, **optional("As in a chat."))
     prompt = serializers.CharField(**optional("The same as one message of the user."))

@@ -1,5 +1,7 @@
 """`POST /compare_models`: one prompt, several models, all answers side by side."""
 
+from typing import Any
+
 import orjson
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -7,7 +9,10 @@ from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
 from accounts.callers import Caller
+from accounts.sql import run_sql
 from comparisons.begin import begin
+from comparisons.logged import LoggedRequest
+from comparisons.models import Answer
 from comparisons.models.comparison import Source, Status
 from comparisons.request import ComparisonRequest
 from comparisons.run import Run
@@ -25,7 +30,12 @@ class Comparing(ComparisonView):
     """The steps that every comparison takes."""
 
     async def compare(
-        self, asked: ComparisonRequest, *, source: Source, successor_of: str | None = None
+        self,
+        asked: ComparisonRequest,
+        *,
+        source: Source,
+        successor_of: str | None = None,
+        logged: Answer | None = None,
     ) -> HttpResponseBase:
         gateway, options = running(), Options.parse(self.request.headers)
         pages = self.url_of("")
@@ -33,7 +43,15 @@ class Comparing(ComparisonView):
         async def authenticate() -> Caller:
             return await self.authenticate(gateway)
 
-        run = await begin(gateway, asked, authenticate, source=source, tags=options.tags, successor_of=successor_of)
+        run = await begin(
+            gateway,
+            asked,
+            authenticate,
+            source=source,
+            tags=options.tags,
+            successor_of=successor_of,
+            logged=logged,
+        )
         if asked.stream:
             stream = ComparisonStream(run, pages, admission_headers(run))
             run.start()
@@ -63,8 +81,14 @@ class CompareModels(Comparing):
     """
 
     async def post(self, request: Request) -> HttpResponseBase:
-        asked = ComparisonRequest.parse(request.data)
-        return await self.compare(asked, source=Source.PLAYGROUND if self.is_page else Source.API)
+        source = Source.PLAYGROUND if self.is_page else Source.API
+        data: Any = request.data
+        if not isinstance(data, dict) or not isinstance(data.get("from_request"), str):
+            return await self.compare(ComparisonRequest.parse(data), source=source)
+        caller = await self.member()
+        logged = await run_sql(LoggedRequest.load, caller, data["from_request"])
+        asked = ComparisonRequest.parse(logged.into(data), fewest=1, first_slot=1)
+        return await self.compare(asked, source=source, logged=logged.answer)
 
 
 def none_answered(run: Run) -> UpstreamError:
