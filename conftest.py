@@ -30,6 +30,7 @@ from granian.server.embed import Server
 from pytest_django import DjangoDbBlocker, Settings
 
 from accounts.models import APIKey, Tenant, User
+from accounts.sql import health
 from accounts.tests.clock import RedisClock
 from accounts.tests.ledgers import open_empty_redis
 from proxy.models import ChainLink, Model, ModelChain, Provider, Usage
@@ -131,6 +132,12 @@ def _empty_redis() -> Iterator[None]:
     open_empty_redis()
     yield
     open_empty_redis()
+
+
+@pytest.fixture(autouse=True)
+def _database_is_trusted() -> None:
+    """What one test did to the database must not trouble the next."""
+    health.forget()
 
 
 @pytest.fixture(autouse=True)

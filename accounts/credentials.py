@@ -11,7 +11,7 @@ from accounts.errors import InvalidCredential, NotPermitted
 from accounts.models import APIKey, User
 from accounts.models.api_key import digest, is_well_formed
 from accounts.networks import within
-from accounts.sql import run_sql
+from accounts.sql import health, run_sql
 from accounts.tokens import read_access_token
 
 KEY_PREFIX = "gw_"
@@ -75,10 +75,14 @@ class Credentials:
         return caller
 
     async def _verdict(self, name: str, ask: Callable[[], Caller | None]) -> Caller | None:
-        """The kept verdict; concurrent callers of a credential that is not known yet share one query."""
+        """The kept verdict; concurrent callers of a credential that is not known yet share one query.
+
+        While the database is away, verdicts stand for GATEWAY_KNOWN_KEYS_S: longer than that nobody knows whether a
+        key was revoked.
+        """
         verdicts = self._verdicts
         future = verdicts.get(name)
-        if future is None:
+        if future is None or (future.done() and health.silence_s() > settings.GATEWAY_KNOWN_KEYS_S):
             if len(verdicts) >= MOST_VERDICTS:
                 verdicts.clear()
             future = verdicts[name] = asyncio.ensure_future(run_sql(ask))

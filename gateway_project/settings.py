@@ -143,6 +143,9 @@ else:
         # A hung Postgres must count as a dead one: connecting, and bytes that nobody acknowledges, give up in 2 s.
         "connect_timeout": 2,
         "tcp_user_timeout": 2000,
+        "keepalives_idle": 2,
+        "keepalives_interval": 1,
+        "keepalives_count": 3,
         "pool": {"min_size": 1, "max_size": env.number("GATEWAY_DATABASE_POOL", 10), "timeout": 2},
     }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -306,6 +309,7 @@ GATEWAY_ANONYMOUS = env.switch("GATEWAY_ANONYMOUS", default=True) and bool(
 GATEWAY_LEDGER_DOWN = env.text("GATEWAY_LEDGER_DOWN", "closed")
 if GATEWAY_LEDGER_DOWN not in {"open", "closed"}:
     raise ImproperlyConfigured(f"GATEWAY_LEDGER_DOWN must be open or closed, not {GATEWAY_LEDGER_DOWN!r}.")
+GATEWAY_KNOWN_KEYS_S = env.number("GATEWAY_KNOWN_KEYS_S", 60)
 GATEWAY_WORKERS = env.number("GATEWAY_WORKERS", 1)
 GATEWAY_REDIS_TIMEOUT_S = env.number("GATEWAY_REDIS_TIMEOUT_MS", 250) / 1000
 POSTHOG_API_KEY = env.text("POSTHOG_API_KEY")

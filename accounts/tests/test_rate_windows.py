@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings as hypothesis_settings, strategies as st
+from pytest_django import Settings
 
 from accounts.errors import RateLimited
 from accounts.ledger import Ask, Ledger, Reservation
@@ -37,6 +38,12 @@ async def refusal_at(ledger: Ledger, clock: RedisClock, moment_us: int, rates: l
 
 
 numbers = iter(range(10**9))
+
+
+@pytest.fixture(autouse=True)
+def _patience(settings: Settings) -> None:
+    """A busy machine is not what is tested."""
+    settings.GATEWAY_REDIS_TIMEOUT_S = 10
 
 
 def test_no_sixty_seconds_ever_hold_more_than_the_limit(redis_clock: RedisClock):

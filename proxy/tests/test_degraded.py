@@ -1,38 +1,24 @@
-"""Redis or Postgres away, or mute: quick and honest answers, and recovery without a restart."""
+"""Redis away, or mute: quick and honest answers, and recovery without a restart."""
 
 import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 from django.conf import settings
 
-from accounts.models.api_key import generate_key
 from conftest import Cast, Catalogue, wait_until
 from proxy.models import Usage
 from proxy.tests.fake_provider import FakeProvider, text
-from proxy.tests.forwarder import Forwarder
+from proxy.tests.forwarder import Forwarder, forwarder_to, through
 from proxy.tests.processes import WebProcess, same_services
 from proxy.tests.wire import assert_refused
 
 pytestmark = pytest.mark.services
 
 QUICK_S = 1.5
-
-
-def forwarder_to(url: str, usual_port: int) -> Forwarder:
-    address = urlsplit(url)
-    return Forwarder(address.hostname or "", address.port or usual_port)
-
-
-def through(url: str, forwarder: Forwarder) -> str:
-    """The URL with the forwarder in the service's place."""
-    address = urlsplit(url)
-    login, at, _ = address.netloc.rpartition("@")
-    return address._replace(netloc=f"{login}{at}127.0.0.1:{forwarder.port}").geturl()
 
 
 @pytest.fixture
@@ -42,19 +28,9 @@ def redis() -> Iterator[Forwarder]:
 
 
 @pytest.fixture
-def postgres() -> Iterator[Forwarder]:
-    with forwarder_to(settings.DATABASE_URL, 5432) as forwarder:
-        yield forwarder
-
-
-@pytest.fixture
-def environment(transactional_db: None, redis: Forwarder, postgres: Forwarder) -> dict[str, str]:
+def environment(transactional_db: None, redis: Forwarder) -> dict[str, str]:
     ours = same_services()
-    return {
-        **ours,
-        "DATABASE_URL": through(ours["DATABASE_URL"], postgres),
-        "REDIS_URL": through(ours["REDIS_URL"], redis),
-    }
+    return {**ours, "REDIS_URL": through(ours["REDIS_URL"], redis)}
 
 
 @pytest.fixture(autouse=True)
@@ -144,37 +120,4 @@ def test_a_server_starts_while_redis(
         assert_unavailable(ask(server, cast.alice.key))
         redis.forward()
         wait_until(lambda: answers(server, cast.alice.key), "Redis to be found")
-    assert "Traceback" not in server.output
-
-
-@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
-def test_a_server_starts_while_postgres(
-    trouble: Callable[[Forwarder], None], postgres: Forwarder, environment: dict[str, str], cast: Cast, tmp_path: Path
-):
-    trouble(postgres)
-    with WebProcess(tmp_path, environment) as server:
-        assert_unavailable(ask(server, cast.alice.key))
-        assert httpx.get(f"{server.url}/health").status_code == 200
-        assert readiness(server) == (503, {"database": "unavailable", "redis": "ok", "catalogue": "not loaded"})
-        postgres.forward()
-        wait_until(lambda: answers(server, cast.alice.key), "Postgres to be found", patience_s=20)
-        assert readiness(server)[0] == 200
-    assert "Traceback" not in server.output
-
-
-@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES.keys())
-def test_while_postgres(
-    trouble: Callable[[Forwarder], None], postgres: Forwarder, environment: dict[str, str], cast: Cast, tmp_path: Path
-):
-    """Who is known goes on; a key that only the database could judge is neither accepted nor called wrong."""
-    with WebProcess(tmp_path, environment) as server:
-        assert answers(server, cast.alice.key)
-        trouble(postgres)
-        assert answers(server, cast.alice.key)
-        assert_unavailable(ask(server, cast.bob.key))
-        assert_unavailable(ask(server, generate_key()))
-        assert ask(server, "gw_live_garbage").status_code == 401
-        postgres.forward()
-        wait_until(lambda: answers(server, cast.bob.key), "Postgres to be found again", patience_s=20)
-        assert ask(server, generate_key()).status_code == 401
     assert "Traceback" not in server.output
