@@ -208,7 +208,8 @@ def _post(delivery: WarningDelivery) -> None:
 
 
 def _mail(delivery: WarningDelivery) -> None:
-    context = {"warning": delivery.warning, "tenant": delivery.warning.tenant}
+    warning = delivery.warning
+    context = {"warning": warning, "tenant": warning.tenant, "starts_anew_on": warning.resets_at.date().isoformat()}
     subject = " ".join(render_to_string("accounts/budget_warning_subject.txt", context).split())
     body = render_to_string("accounts/budget_warning.txt", context)
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]

@@ -228,7 +228,7 @@ if env.text("POSTHOG_API_KEY"):
 
 # Mail: warnings of budgets. Without EMAIL_URL there is none --------------------------------------------------------
 
-EMAIL_URL = env.url("EMAIL_URL", schemes=["smtp", "smtps", "smtp+tls", "smtp+ssl", "consolemail", "filemail"])
+EMAIL_URL = env.url("EMAIL_URL", schemes=["smtp", "smtps", "smtp+tls", "smtp+ssl", "consolemail"])
 GATEWAY_SENDS_MAIL = bool(EMAIL_URL)
 globals().update(environ.Env.email_url_config(EMAIL_URL or "dummymail://"))
 EMAIL_TIMEOUT = 10

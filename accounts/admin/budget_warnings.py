@@ -19,6 +19,7 @@ NO_MAIL = _("No mail is sent: EMAIL_URL is not set. The setup notes say how.")
 
 class WarningDeliveryInline(TenantScopedInline):
     model = WarningDelivery
+    hide_title = True
     tenant_admin_may = frozenset({"view"})
     fields = readonly_fields = ("channel", "to", "state", "attempts", "error")
 

@@ -25,6 +25,8 @@ def this_month(budget: Budget, time_zone: str) -> SafeString | str:
     context = {
         "month": str(month),
         "limit": limit,
+        "topped_up": budget.top_ups.get(str(month), 0),
+        "is_soft": budget.mode == "soft",
         "spent": spent,
         "reserved": reserved,
         "left": None if limit is None else max(0, limit - spent - reserved),

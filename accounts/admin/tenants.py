@@ -70,7 +70,7 @@ class TenantAdmin(Switches, TenantScopedAdmin):
         """What a receiver checks the signature with."""
         if not tenant.webhook_url:
             return str(_("Save the tenant with a webhook to see its secret."))
-        return format_html("<code>{}</code>", secret_of(tenant.pk, tenant.webhook_url))
+        return format_html('<code style="word-break: break-all">{}</code>', secret_of(tenant.pk, tenant.webhook_url))
 
     @admin.display(description=_("state"), ordering="is_active")
     def state(self, tenant: Tenant) -> SafeString:

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db import models
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from accounts.admin.base import ModelForm
@@ -17,7 +18,8 @@ from accounts.models import TopUp
 class TopUpAdmin(TenantScopedAdmin):
     tenant_admin_may = frozenset({"view"})
 
-    list_display = ("created_at", "subject", "month", "tokens", "reason", "created_by")
+    list_display = ("created_at", "scope_of", "subject", "month", "signed_tokens", "reason", "created_by")
+    list_display_links = ("created_at",)
     list_filter = ("month",)
     search_fields = ("reason", "tenant__name", "user__username", "api_key__name")
     search_help_text = _("Search by reason, tenant, user or key")
@@ -37,8 +39,16 @@ class TopUpAdmin(TenantScopedAdmin):
     )
 
     @admin.display(description=_("budget of"))
+    def scope_of(self, top_up: TopUp) -> str:
+        return capfirst(top_up.subject._meta.verbose_name) if top_up.subject else "-"
+
+    @admin.display(description=_("name"))
     def subject(self, top_up: TopUp) -> str:
         return str(top_up.subject)
+
+    @admin.display(description=_("tokens"), ordering="tokens")
+    def signed_tokens(self, top_up: TopUp) -> str:
+        return f"{top_up.tokens:+,}"
 
     def scope(self, queryset: models.QuerySet[Any], tenant_id: int) -> models.QuerySet[Any]:
         mine = Q(tenant=tenant_id) | Q(user__tenant=tenant_id) | Q(api_key__user__tenant=tenant_id)

@@ -52,6 +52,18 @@ def test_a_top_up_says_who_gave_it_and_takes_effect(operator: Client, cast: Cast
     assert tenant_budget(cast.acme).top_ups == {this_month(): 5000}
 
 
+def test_the_bar_says_what_top_ups_gave(operator: Client, cast: Cast):
+    cast.acme.monthly_token_budget, cast.acme.budget_mode = 1000, "soft"
+    cast.acme.save()
+    TopUp.objects.create(tenant=cast.acme, month=this_month(), tokens=5000, reason="Launch week")
+    page = operator.get(f"/admin/accounts/tenant/{cast.acme.pk}/change/").content.decode()
+    assert "left of 6,000 tokens (5,000 by" in page
+    assert "this budget only warns" in page
+    listed = operator.get("/admin/accounts/topup/").content.decode()
+    assert "+5,000" in listed
+    assert "Launch week" in listed
+
+
 def test_a_top_up_names_one_budget(operator: Client, cast: Cast):
     both = {"tenant": cast.acme.pk, "user": cast.alice.user.pk, "month": this_month(), "tokens": "1", "reason": "x"}
     response = operator.post("/admin/accounts/topup/add/", both)

@@ -165,6 +165,8 @@ def test_the_month_is_that_of_the_tenants_time_zone(cast: Cast):
     assert list(warned) == [("acme", "2027-01", 80), ("acme", "2027-01", 100), ("globex", "2026-12", 80)]
     first = BudgetWarning.objects.earliest("pk")
     assert first.resets_at.isoformat() == "2027-02-01T00:00:00+14:00"
+    budget_warnings.send(for_at_most_s=10)
+    assert "starts anew on 2027-02-01 (Pacific/Kiritimati)" in mail.outbox[0].body
 
 
 def test_what_was_settled_just_after_midnight_still_warns_of_the_month_before(cast: Cast):
