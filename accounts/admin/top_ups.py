@@ -40,7 +40,7 @@ class TopUpAdmin(TenantScopedAdmin):
 
     @admin.display(description=_("budget of"))
     def scope_of(self, top_up: TopUp) -> str:
-        return capfirst(top_up.subject._meta.verbose_name) if top_up.subject else "-"
+        return str(capfirst(top_up.subject._meta.verbose_name)) if top_up.subject else "-"
 
     @admin.display(description=_("name"))
     def subject(self, top_up: TopUp) -> str:
