@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import fakeredis
 import redis
 import redis.asyncio
 from django.conf import settings
@@ -25,6 +24,9 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
+
+if settings.EMBEDDED:
+    import fakeredis  # brings numpy along, which a web process on a real Redis starts without
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +184,7 @@ async def _on_connect(connection: "redis.asyncio.Connection") -> None:
 
 
 @functools.cache
-def _embedded_server() -> fakeredis.FakeServer:
+def _embedded_server() -> "fakeredis.FakeServer":
     return fakeredis.FakeServer()
 
 
