@@ -25,6 +25,7 @@ from proxy.tests.fake_provider import FakeProvider, answer, chunks, completion, 
 
 CHAT = "/v1/chat/completions"
 MESSAGES = [{"role": "user", "content": "Hello"}]
+ECHO = {"model": "demo", "messages": MESSAGES}
 # What is no API: pages, and the document itself.
 PAGES = ("admin/", "api/", "comparisons/", "playground/", "sign-in/", "sign-out/")
 
@@ -205,6 +206,16 @@ def test_the_front_page_for_browsers_is_described(site: Site, document: Document
     response = site.http.get("/", headers={"Accept": "text/html"})
     assert response.headers["content-type"].startswith("text/html")
     document.check(response, "/")
+
+
+def test_an_answer_that_is_given_again_is_described_and_so_is_a_conflict(site: Site, document: Document):
+    headers = {"Idempotency-Key": "described"}
+    first, again = (site.http.post(CHAT, json=ECHO, headers=headers) for _ in range(2))
+    assert (first.status_code, again.headers["idempotent-replayed"]) == (200, "true")
+    document.check(again, CHAT)
+    conflict = site.http.post(CHAT, json={**ECHO, "temperature": 1}, headers=headers)
+    assert_refused(conflict, 409, "idempotency_conflict")
+    document.check(conflict, CHAT)
 
 
 def test_fields_that_a_provider_adds_are_described(site: Site, document: Document):

@@ -12,7 +12,8 @@ hang-up ends it, as that is how streams are stopped.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase
@@ -47,7 +48,7 @@ async def once(gateway: Gateway, request: Request, decide: Decide, answer: Answe
     claim = Claim(gateway.redis, gateway.settlements, call.caller, key, asked)
     if not await claim.take(call.remaining_s):
         return await _replay(gateway, claim, decide)
-    work = asyncio.ensure_future(_carry_out(gateway, claim, decide, answer))
+    work = _carry_out(gateway, claim, decide, answer)
     return await (work if call.streamed else _outlive_caller(gateway, work))
 
 
@@ -60,8 +61,9 @@ async def _carry_out(gateway: Gateway, claim: Claim, decide: Decide, answer: Ans
     return recorded(response, claim)
 
 
-async def _outlive_caller(gateway: Gateway, working: "asyncio.Future[HttpResponseBase]") -> HttpResponseBase:
+async def _outlive_caller(gateway: Gateway, work: Coroutine[Any, Any, HttpResponseBase]) -> HttpResponseBase:
     """The answer; a caller who hangs up does not end the work on it."""
+    working = asyncio.ensure_future(work)
     gateway.settlements.start(_until_done(working))  # a gateway that stops waits for it, too
     try:
         return await asyncio.shield(working)

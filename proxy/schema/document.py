@@ -40,6 +40,7 @@ RETRY_AFTER = {"description": "Seconds to wait before the next try.", "schema": 
 HEADERS_OF_STATUS: dict[str, dict[str, Any]] = {
     "401": {"WWW-Authenticate": {"description": "The scheme of the credential.", "schema": {"type": "string"}}},
     "405": {"Allow": {"description": "The methods of this address.", "schema": {"type": "string"}, "required": True}},
+    "409": {"Retry-After": RETRY_AFTER},
     "429": {"Retry-After": RETRY_AFTER},
     "503": {"Retry-After": RETRY_AFTER},
 }

@@ -65,6 +65,15 @@ def test_rows_are_written_in_the_order_of_the_stream(monkeypatch: pytest.MonkeyP
     assert request_ids() == [each["request_id"] for each in events]
 
 
+def test_large_entries_are_written_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(drain_module, "SLICE", 3)
+    monkeypatch.setattr(drain_module, "BATCH_BYTES", 2000)
+    events = [event() for _ in range(20)]
+    append(*events)
+    assert drain() == 20
+    assert request_ids() == [each["request_id"] for each in events]
+
+
 def test_a_second_drain_finds_nothing_to_do():
     append(event(), event())
     assert drain() == 2

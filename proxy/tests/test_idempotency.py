@@ -1,5 +1,7 @@
 """`Idempotency-Key`: a request is carried out once, however often it is sent."""
 
+import json
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +18,7 @@ from proxy.idempotency import claim, recording
 from proxy.models import Usage
 from proxy.tests.fake_provider import FakeProvider, Gate, answer, chunks, error, stream, text, then_hang
 from proxy.tests.processes import WebProcess, same_services
-from proxy.tests.wire import assert_refused
+from proxy.tests.wire import assert_refused, connect, head
 
 KEY = {"Idempotency-Key": "order 1"}
 CHAT = "/v1/chat/completions"
@@ -267,6 +269,33 @@ def test_a_stream_ends_with_its_caller_and_can_be_tried_anew(gateway: LiveGatewa
         assert response.status_code == 200
     assert provider.received[0].hung_up.wait(5)
     assert ask(gateway, cast.alice, stream=True).text.endswith("data: [DONE]\n\n")
+
+
+def test_hang_ups_at_any_moment_leave_no_claim(gateway: LiveGateway, cast: Cast, provider: FakeProvider):
+    for number in range(120):
+        streamed = number % 2 == 0
+        provider.on("one", stream(chunks("Hel", "lo")) if streamed else text("Hello"))
+        with connect(gateway.url) as connection:
+            connection.sendall(_chat(cast.alice, f"order {number}", stream=streamed))
+            time.sleep(number % 30 / 10_000)
+    client = sync_client()
+
+    def held() -> list[bytes]:
+        return [name for name in client.scan_iter("*:claim:*") if client.hget(name, "claimant")]
+
+    wait_until(lambda: not held(), "every claim to be given up")
+
+
+def _chat(member: Member, key: str, **fields: object) -> bytes:
+    body = json.dumps({"model": "fake/one", "messages": [{"role": "user", "content": "Hi"}], **fields}).encode()
+    headers = {
+        "Authorization": f"Bearer {member.key}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "Idempotency-Key": key,
+    }
+    return head("POST", CHAT, headers) + body
 
 
 def test_the_claim_of_a_process_that_died_ends_by_itself(

@@ -28,6 +28,8 @@ from proxy.usage.entry import Entry, place_of
 logger = logging.getLogger(__name__)
 
 BATCH = 1000
+SLICE = 100
+BATCH_BYTES = 16 * 1024 * 1024
 LONGEST_DRAIN_S = 5.0
 POSITION = "usage"
 START = "0-0"
@@ -172,8 +174,17 @@ def wait_for_drainer() -> None:
 
 
 def _read_batch() -> list[Entry]:
-    found: Any = sync_client().xrange(USAGE_STREAM, count=BATCH)
-    return [Entry.from_stream(stream_id, fields) for stream_id, fields in found]
+    """In slices, and fewer where they are large: prompts and answers may travel in them."""
+    entries: list[Entry] = []
+    size, start = 0, "-"
+    while len(entries) < BATCH and size < BATCH_BYTES:
+        slice_: Any = sync_client().xrange(USAGE_STREAM, min=start, count=min(SLICE, BATCH - len(entries)))
+        entries += [Entry.from_stream(stream_id, fields) for stream_id, fields in slice_]
+        size += sum(len(value) for _, fields in slice_ for value in fields.values())
+        if len(slice_) < SLICE:
+            break
+        start = f"({entries[-1].stream_id}"
+    return entries
 
 
 def _bury(refused: list[Entry]) -> None:
