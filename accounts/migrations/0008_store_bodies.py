@@ -14,6 +14,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='tenant',
             name='store_bodies_days',
-            field=models.PositiveIntegerField(default=0, help_text="0: prompts and answers of plain calls are not stored. Above: they are, word for word, for so many days. Operators and this tenant's administrators then read them on the usage page of each request, and members can compare a request again. They are deleted every night; lower the number to delete sooner. Comparisons are always stored.", validators=[django.core.validators.MaxValueValidator(36500)], verbose_name='store prompts and answers for (days)'),
+            field=models.PositiveIntegerField(default=0, help_text="0: prompts and answers of plain calls are not stored. Above: they are, word for word, for so many days; what is older is deleted every night. Operators and this tenant's administrators read them on the usage page of each request, and members can compare a request again. Comparisons are always stored.", validators=[django.core.validators.MaxValueValidator(36500)], verbose_name='store prompts and answers for (days)'),
         ),
     ]

@@ -48,10 +48,9 @@ class Tenant(models.Model):
         default=0,
         validators=[MaxValueValidator(MOST_DAYS)],
         help_text=_(
-            "0: prompts and answers of plain calls are not stored. Above: they are, word for word, for so many days. "
-            "Operators and this tenant's administrators then read them on the usage page of each request, and members "
-            "can compare a request again. They are deleted every night; lower the number to delete sooner. "
-            "Comparisons are always stored."
+            "0: prompts and answers of plain calls are not stored. Above: they are, word for word, for so many days; "
+            "what is older is deleted every night. Operators and this tenant's administrators read them on the usage "
+            "page of each request, and members can compare a request again. Comparisons are always stored."
         ),
     )
     keep_comparisons_days = models.PositiveIntegerField(
