@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
-from conftest import wait_until
+from accounts.models import BudgetWarning, Tenant, WarningDelivery
+from accounts.redis import sync_client
+from accounts.tasks import warn_of_budgets
+from accounts.tests.webhook_receiver import WebhookReceiver
+from conftest import Cast, wait_until
 from proxy.models import Usage
 from proxy.tasks import drain_usage
 from proxy.tests.fake_posthog import FakePostHog
+from proxy.tests.forwarder import Forwarder
 from proxy.tests.processes import url_of_the_test_database
 from proxy.tests.usage_events import append, event
 from proxy.usage.drain import lag
@@ -88,3 +94,31 @@ def test_a_hint_is_enough_without_beat(celery: Start):
     worker(celery)
     drain_usage.delay()
     wait_until(Usage.objects.exists, "the row", patience_s=30)
+
+
+@pytest.mark.parametrize("trouble", [Forwarder.refuse, Forwarder.freeze, Forwarder.black_hole])
+def test_whatever_posthog_does_rows_are_written(trouble: Callable[[Forwarder], None], celery: Start):
+    with FakePostHog() as posthog, Forwarder("127.0.0.1", int(posthog.url.rpartition(":")[2])) as forwarder:
+        trouble(forwarder)
+        environment = {"POSTHOG_API_KEY": "phc_test", "POSTHOG_HOST": f"http://127.0.0.1:{forwarder.port}"}
+        worker(celery, **environment)
+        celery("beat", **environment)
+        for batch in range(1, 4):
+            append(*(event() for _ in range(10)))
+            wait_until(lambda batch=batch: Usage.objects.count() == 10 * batch, "the rows", patience_s=30)  # type: ignore[misc]
+    assert posthog.events == []
+
+
+def test_workers_send_a_budget_warning_once(celery: Start, cast: Cast):
+    with WebhookReceiver() as receiver:
+        Tenant.objects.update(monthly_token_budget=100, webhook_url=receiver.url)
+        usage = {"tenant_id": cast.acme.pk, "user_id": cast.alice.user.pk, "prompt_tokens": 90, "completion_tokens": 0}
+        append(event(month=timezone.now().strftime("%Y-%m"), **usage))
+        assert drain_usage() == 1
+        worker(celery)
+        worker(celery)
+        for _ in range(6):
+            warn_of_budgets.delay()
+        wait_until(lambda: WarningDelivery.objects.exclude(delivered_at=None).exists(), "the webhook", patience_s=30)
+        wait_until(lambda: not sync_client().llen("{gw}:celery:celery"), "every task to be taken", patience_s=30)
+    assert len(receiver.received) == BudgetWarning.objects.count() == 1
