@@ -36,8 +36,6 @@ def _keep(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> as
 
 async def stop(patience_s: float = 3.0) -> None:
     """At a stop of the process: let comparisons end, interrupt those that do not, and record all of them."""
-    for confirmation in _confirmations:
-        confirmation.cancel()
     if _runs:
         _, late = await asyncio.wait(_runs, timeout=patience_s)
         for run in late:
@@ -48,3 +46,5 @@ async def stop(patience_s: float = 3.0) -> None:
         _, lost = await asyncio.wait(_records, timeout=patience_s)
         if lost:
             logger.error("%d comparisons could not be recorded: neither Redis nor the database answers.", len(lost))
+    for confirmation in _confirmations:
+        confirmation.cancel()
