@@ -151,7 +151,7 @@ class Slot:
     def _note_first_token(self) -> None:
         self.answer.ttft_ms = round((time.perf_counter() - self._began) * 1000)
 
-    def _measured(self, usage: dict[str, Any] | None) -> None:
+    def _measured(self, usage: Any) -> None:
         """Times, tokens and cost, as far as they are known."""
         call, answer = self.call, self.answer
         latency_s = time.perf_counter() - self._began
@@ -164,11 +164,15 @@ class Slot:
             return
         answer.prompt_tokens, answer.completion_tokens = call.tokens.prompt, call.tokens.completion
         answer.cost_microusd = call.cost_microusd
-        answer.usage = usage or {
-            "prompt_tokens": call.tokens.prompt,
-            "completion_tokens": call.tokens.completion,
-            "total_tokens": call.tokens.total,
-        }
+        answer.usage = (
+            usage
+            if isinstance(usage, dict)
+            else {
+                "prompt_tokens": call.tokens.prompt,
+                "completion_tokens": call.tokens.completion,
+                "total_tokens": call.tokens.total,
+            }
+        )
         if call.tokens.completion:
             answer.output_tokens_per_s = _rate(call.tokens.completion, latency_s, (answer.ttft_ms or 0) / 1000)
 

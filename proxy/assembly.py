@@ -42,7 +42,8 @@ class Assembly:
         return content_of(self.completion())
 
     def _add(self, choice: dict[str, Any]) -> None:
-        index = choice.get("index") or 0
+        index = choice.get("index")
+        index = index if isinstance(index, int) else 0
         whole = self._choices.setdefault(index, {"index": index, "message": {"role": "assistant", "content": None}})
         for name, value in choice.items():
             if name == "delta":

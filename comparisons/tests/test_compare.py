@@ -123,6 +123,22 @@ def test_the_whole_takes_as_long_as_the_slowest_slot(compare: Compare, catalogue
     assert 1000 <= response.json()["summary"]["wall_ms"] < 4 * 1000  # one after the other it would be five seconds
 
 
+def test_odd_chunks_are_taken_for_what_they_are(compare: Compare, catalogue: Catalogue, provider: FakeProvider):
+    catalogue.model("fake/odd")
+    odd = [
+        chunk(
+            choices=[{"index": "first", "delta": {"content": "Par", "x": [1, {"index": 0}]}, "finish_reason": "stop"}]
+        ),
+        chunk(choices=[{"index": 0, "delta": {"content": "is", "x": [{"index": 0, "y": 1}, "z"]}}], usage="none"),
+        chunk({"content": ["a list"]}, "stop", novelty={"a": None}),
+    ]
+    provider.on("odd", stream(odd))
+    first, _ = compare("fake/odd", "fake/odd").json()["answers"]
+    assert first["status"] == "ok", first["error"]
+    assert first["response"]["novelty"] == {"a": None}
+    assert first["usage"]["completion_tokens"] > 0
+
+
 # What it means to compare ---------------------------------------------------------------------------------------------
 
 
