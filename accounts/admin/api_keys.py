@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _, ngettext
 from unfold.contrib.filters.admin import DropdownFilter, RelatedDropdownFilter
 
 from accounts.admin.base import Fieldset, ModelForm, Text, badge, page_action, page_context
-from accounts.admin.budgets import this_month
+from accounts.admin.budgets import BudgetPage, this_month
 from accounts.admin.fields import NamesField, NetworksField, OverlapForm
 from accounts.admin.issued import IssuedKeys
 from accounts.admin.links import list_url
@@ -98,7 +98,7 @@ class StateFilter(DropdownFilter):  # type: ignore[misc]  # Unfold has no types
 
 
 @admin.register(APIKey)
-class APIKeyAdmin(TenantScopedAdmin):
+class APIKeyAdmin(BudgetPage, TenantScopedAdmin):
     tenant_lookup = "user__tenant"
     tenant_admin_may = frozenset({"view", "add", "change", "delete"})
     operator_fields = frozenset({"tenant", "user__tenant"})
@@ -129,7 +129,7 @@ class APIKeyAdmin(TenantScopedAdmin):
 
     @admin.display(description=_("tokens"))
     def this_month(self, key: APIKey) -> SafeString | str:
-        return this_month(key_budget(key), key.user.tenant.time_zone if key.user.tenant else "UTC")
+        return this_month(key_budget(key), key.user.tenant.time_zone if key.user.tenant else "UTC", key)
 
     def scope(self, queryset: QuerySet[Any], tenant_id: int) -> QuerySet[Any]:
         return super().scope(queryset, tenant_id).filter(user__is_superuser=False)

@@ -13,7 +13,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilt
 
 from accounts.admin.base import badge
 from accounts.admin.budget_warnings import NO_MAIL
-from accounts.admin.budgets import this_month
+from accounts.admin.budgets import BudgetPage, this_month
 from accounts.admin.links import list_url
 from accounts.admin.scoping import TenantScopedAdmin
 from accounts.admin.switches import Switches
@@ -24,7 +24,7 @@ from accounts.webhooks import secret_of
 
 
 @admin.register(Tenant)
-class TenantAdmin(Switches, TenantScopedAdmin):
+class TenantAdmin(BudgetPage, Switches, TenantScopedAdmin):
     tenant_lookup = "pk"
     tenant_admin_may = frozenset({"view"})
 
@@ -56,7 +56,7 @@ class TenantAdmin(Switches, TenantScopedAdmin):
 
     @admin.display(description=_("this month"))
     def this_month(self, tenant: Tenant) -> SafeString | str:
-        return this_month(tenant_budget(tenant), tenant.time_zone) if tenant.pk else "-"
+        return this_month(tenant_budget(tenant), tenant.time_zone, tenant) if tenant.pk else "-"
 
     @admin.display(description=_("mail goes to"))
     def mail(self, tenant: Tenant) -> str:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter, RelatedDropdownFilter
 
 from accounts.admin.base import AdminPasswordChangeForm, Fieldset, ModelForm, UserChangeForm, UserCreationForm, badge
-from accounts.admin.budgets import this_month
+from accounts.admin.budgets import BudgetPage, this_month
 from accounts.admin.links import list_url
 from accounts.admin.scoping import TenantScopedAdmin
 from accounts.admin.switches import Switches
@@ -62,7 +62,7 @@ class NewUserForm(TenantRule, UserCreationForm):
 
 
 @admin.register(User)
-class UserAdmin(Switches, TenantScopedAdmin, DjangoUserAdmin):
+class UserAdmin(BudgetPage, Switches, TenantScopedAdmin, DjangoUserAdmin):
     tenant_lookup = "tenant"
     tenant_admin_may = frozenset({"view", "add", "change", "delete"})
     operator_fields = frozenset({"tenant", "is_superuser"})
@@ -102,7 +102,7 @@ class UserAdmin(Switches, TenantScopedAdmin, DjangoUserAdmin):
 
     @admin.display(description=_("tokens"))
     def this_month(self, user: User) -> SafeString | str:
-        return this_month(user_budget(user), user.tenant.time_zone if user.tenant else "UTC")
+        return this_month(user_budget(user), user.tenant.time_zone if user.tenant else "UTC", user)
 
     def scope(self, queryset: QuerySet[Any], tenant_id: int) -> QuerySet[Any]:
         return super().scope(queryset, tenant_id).filter(is_superuser=False)

@@ -1,12 +1,14 @@
 """Budgets in the admin: how the month stands, and top-ups as rows."""
 
+import html
+import re
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from accounts.callers import tenant_budget
+from accounts.callers import key_budget, tenant_budget, user_budget
 from accounts.models import ConfigurationVersion, TopUp, User
 from accounts.redis import sync_client
 from conftest import Cast
@@ -62,6 +64,34 @@ def test_the_bar_says_what_top_ups_gave(operator: Client, cast: Cast):
     listed = operator.get("/admin/accounts/topup/").content.decode()
     assert "+5,000" in listed
     assert "Launch week" in listed
+
+
+@pytest.mark.parametrize("scope", ["tenant", "user", "apikey"])
+def test_a_month_is_reset_by_a_row_with_who_and_why(scope: str, operator: Client, cast: Cast):
+    rows: dict[str, Any] = {"tenant": cast.acme, "user": cast.alice.user, "apikey": cast.alice.key_row}
+    budgets: dict[str, Any] = {"tenant": tenant_budget, "user": user_budget, "apikey": key_budget}
+    row, budget_of = rows[scope], budgets[scope]
+    row.monthly_token_budget = 1000
+    row.save()
+    sync_client().hset(budget_of(row).counter(this_month()), mapping={"spent": 900})
+    page = operator.get(f"/admin/accounts/{scope}/{row.pk}/change/").content.decode()
+    [address] = [html.unescape(url) for url in re.findall(r'href="([^"]+)">Reset the month', page)]
+    form = operator.get(address).context["adminform"].form
+    assert form.initial["tokens"] == "900"
+    data = {**form.initial, "reason": "A loop of ours"}
+    assert operator.post("/admin/accounts/topup/add/", data).status_code == 302
+    assert budget_of(row).limit_in(this_month()) == 1900
+    top_up = TopUp.objects.get()
+    assert (top_up.reason, top_up.created_by.username) == ("A loop of ours", "root")  # type: ignore[union-attr]
+
+
+def test_only_operators_find_the_way_to_a_top_up(client: Client, cast: Cast):
+    cast.acme.monthly_token_budget = 1000
+    cast.acme.save()
+    client.force_login(cast.bob.user)
+    page = client.get(f"/admin/accounts/tenant/{cast.acme.pk}/change/").content.decode()
+    assert "left of 1,000 tokens" in page
+    assert "Top up" not in page
 
 
 def test_a_top_up_names_one_budget(operator: Client, cast: Cast):
