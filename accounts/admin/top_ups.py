@@ -32,7 +32,8 @@ class TopUpAdmin(TenantScopedAdmin):
                 "fields": ("tenant", "user", "api_key", ("month", "tokens"), "reason"),
                 "description": _(
                     "Choose one tenant, user or key. The tokens are added to that month's budget from the next request "
-                    "on; a negative number takes tokens away. To reset a month, add what was spent: a budget's page has a link for that."
+                    "on; a negative number takes tokens away. To reset a month, add what was spent: "
+                    "the budget's page has a link for that."
                 ),
             },
         ),
