@@ -55,7 +55,7 @@ class Meter:
     def _read(self, data: dict[str, Any]) -> None:
         if data.get("error"):
             raise from_stream_error(data["error"])
-        if tokens := TokenCount.from_usage(data.get("usage")):
+        if (usage := data.get("usage")) and (tokens := TokenCount.from_usage(usage)):
             self.tokens = tokens
         try:
             for choice in data.get("choices") or ():
@@ -64,28 +64,19 @@ class Meter:
             raise MalformedAnswer("The provider streamed choices that are not OpenAI's.") from error
 
     def _read_choice(self, choice: dict[str, Any]) -> None:
-        index = choice.get("index") or 0
-        reason = _text(choice.get("finish_reason"))
+        index, reason = choice.get("index") or 0, choice.get("finish_reason")
         if reason or index not in self._finish_reasons:
-            self._finish_reasons[index] = reason
-        if texts := texts_of(choice.get("delta") or {}):
+            # A finish reason is a text, or none yet; whatever else a provider puts there is a reason unknown to us.
+            self._finish_reasons[index] = str(reason) if reason else None
+        if (delta := choice.get("delta")) and (texts := texts_of(delta)):
             self.has_content = True
             self.delivered += texts
 
 
-def _text(value: Any) -> str | None:
-    """A finish reason is a text, or none yet; whatever else a provider puts there counts as a reason unknown to us."""
-    return str(value) if value else None
-
-
 def texts_of(message: dict[str, Any]) -> list[str]:
     """What a message or delta says: its content, reasoning, refusal and tool calls, as texts to count tokens of."""
-    texts = []
-    for name, value in message.items():
-        if name in NOT_SAID or not value:
-            continue
-        texts.append(value if isinstance(value, str) else str(value))
-    return texts
+    said = [value for name, value in message.items() if value and name not in NOT_SAID]
+    return [value if isinstance(value, str) else str(value) for value in said]
 
 
 def join(events: Sequence[Event]) -> bytes:

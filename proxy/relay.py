@@ -11,6 +11,7 @@ from proxy.catalogue import Link, Route
 from proxy.errors import ChainFailed, UpstreamRejected
 from proxy.estimate import capped
 from proxy.meter import Meter
+from proxy.stall import StallWatch
 from proxy.upstreams import Answer, Event, Upstreams
 from proxy.upstreams.failures import (
     Abandoned,
@@ -41,7 +42,7 @@ class Stream:
         self.head = head
         self.meter = meter
         self._source = source
-        self._stall_s = stall_s
+        self._stall_watch = StallWatch(stall_s)
 
     async def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
         while (events := await self.read_before_stall()) is not None:
@@ -59,13 +60,11 @@ class Stream:
 
     async def read_before_stall(self) -> Sequence[Event] | None:
         """The same; raises TimedOut where the model falls silent for longer than the link's stall timeout."""
-        try:
-            async with asyncio.timeout(self._stall_s):
-                return await self.read()
-        except TimeoutError as error:
-            raise TimedOut(f"The model fell silent for {self._stall_s:g} s.", code="stalled") from error
+        with self._stall_watch:
+            return await self.read()
 
     async def close(self) -> None:
+        self._stall_watch.stop()
         await self._source.aclose()  # type: ignore[attr-defined]  # an async generator, see Upstream.stream
 
 

@@ -67,7 +67,9 @@ class EventStream(EventStreamResponse):
     async def _write(self, events: Sequence[Event], write: Write) -> None:
         if self._call.transcript:
             self._call.transcript.hear(events)
-        visible = events if self._usage_chunk else [event for event in events if not _is_usage_chunk(event)]
+        visible = events
+        if not self._usage_chunk and self._stream.meter.tokens:  # one of these may tell them
+            visible = [event for event in events if not _is_usage_chunk(event)]
         if visible:
             await write(join(visible))
         if len(self._stream.meter.delivered) >= self._checkpoint:

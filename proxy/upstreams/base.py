@@ -9,7 +9,7 @@ Every wire raises only the failures of `failures.py`.
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 # No answer uses as many; neither Redis nor Postgres could add up what a confused provider may report.
 MOST_TOKENS = 10**9
@@ -66,8 +66,7 @@ class Answer:
         return TokenCount.from_usage(self.data.get("usage"))
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One server-sent event of a stream: its bytes with the closing blank line, and its decoded data.
 
     `data` is None for a comment. The `[DONE]` mark is not an event: a stream that has ended has ended.

@@ -39,7 +39,7 @@ class OpenAIWire:
             ) as answer:
                 await _raise_for_status(answer)
                 _require(answer, "text/event-stream")
-                async for data in answer.content.iter_any():
+                while data := await answer.content.readany():
                     if events := parser.feed(data):
                         yield events
                     if parser.done:

@@ -1,7 +1,6 @@
 """Splitting and writing server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -25,8 +24,12 @@ class EventParser:
 
     def feed(self, data: bytes) -> list[Event]:
         """The events completed by these bytes; raises MalformedAnswer for data that is no JSON object."""
-        self._buffer += data
-        events = list(self._complete())
+        if not self._buffer and not self.done and _is_one_event(data):  # the usual, at a third of the cost
+            return [Event(data, _decode(data[6:]))]
+        blocks, self._buffer = _split(self._buffer + data if self._buffer else data)
+        events = [event for block in blocks if not self.done and (event := self._event(block))]
+        if self.done:
+            self._buffer = b""
         if len(self._buffer) > MAX_EVENT_BYTES:
             raise MalformedAnswer("The provider sent an event of more than 16 MB.")
         return events
@@ -35,18 +38,6 @@ class EventParser:
         """The events that the end of the body completes: some servers leave out the last blank line."""
         return self.feed(b"\n\n") if self._buffer.strip() else []
 
-    def _complete(self) -> Iterator[Event]:
-        start = 0
-        for end in _BLANK_LINE.finditer(self._buffer):
-            if self.done:
-                break
-            block = self._buffer[start : end.end()]
-            start = end.end()
-            event = self._event(block)
-            if event:
-                yield event
-        self._buffer = self._buffer[start:] if not self.done else b""
-
     def _event(self, block: bytes) -> Event | None:
         data = _data_of(block)
         if data == b"[DONE]":
@@ -54,13 +45,31 @@ class EventParser:
             return None
         if not data:
             return Event(block, None) if block.strip() else None
-        try:
-            decoded = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise MalformedAnswer("The provider streamed data that is not JSON.") from error
-        if not isinstance(decoded, dict):
-            raise MalformedAnswer("The provider streamed data that is not a JSON object.")
-        return Event(block, decoded)
+        return Event(block, _decode(data))
+
+
+def _decode(data: bytes) -> dict[str, Any]:
+    try:
+        decoded = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise MalformedAnswer("The provider streamed data that is not JSON.") from error
+    if not isinstance(decoded, dict):
+        raise MalformedAnswer("The provider streamed data that is not a JSON object.")
+    return decoded
+
+
+def _is_one_event(data: bytes) -> bool:
+    """Whether it is one line of JSON and a blank one."""
+    return data.startswith(b"data: {") and data.endswith(b"}\n\n") and data.find(b"\n") == len(data) - 2
+
+
+def _split(data: bytes) -> tuple[list[bytes], bytes]:
+    """The blocks that a blank line ends, with it, and what is left."""
+    if b"\r" not in data:
+        *blocks, rest = data.split(b"\n\n")
+        return [block + b"\n\n" for block in blocks], rest
+    ends = [end.end() for end in _BLANK_LINE.finditer(data)]
+    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)], data[ends[-1] if ends else 0 :]
 
 
 def _data_of(block: bytes) -> bytes:
