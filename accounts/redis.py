@@ -13,10 +13,11 @@ import asyncio
 import functools
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import hiredis
 import redis
 import redis.asyncio
 from django.conf import settings
@@ -183,6 +184,13 @@ async def _on_connect(connection: "redis.asyncio.Connection") -> None:
     await connection.read_response()
 
 
+class _Packing:
+    """For redis-py's connections: writes commands in C. Its own Python for it takes a fifth of a request."""
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        return [b"".join([hiredis.pack_command(tuple(command)) for command in commands])]
+
+
 @functools.cache
 def _embedded_server() -> "fakeredis.FakeServer":
     return fakeredis.FakeServer()
@@ -191,7 +199,7 @@ def _embedded_server() -> "fakeredis.FakeServer":
 def _async_client() -> "redis.asyncio.Redis":
     if settings.EMBEDDED:
         return fakeredis.FakeAsyncRedis(server=_embedded_server())
-    return redis.asyncio.Redis.from_url(
+    client = redis.asyncio.Redis.from_url(
         settings.REDIS_URL,
         socket_timeout=settings.GATEWAY_REDIS_TIMEOUT_S,
         socket_connect_timeout=settings.GATEWAY_REDIS_TIMEOUT_S,
@@ -201,3 +209,6 @@ def _async_client() -> "redis.asyncio.Redis":
         redis_connect_func=_on_connect,
         max_connections=2 * MOST_PIPELINES,
     )
+    pool = client.connection_pool
+    pool.connection_class = type("PackingConnection", (_Packing, pool.connection_class), {})
+    return client

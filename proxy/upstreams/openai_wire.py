@@ -1,8 +1,11 @@
 """Providers that speak OpenAI's wire: bytes pass through, so that new fields and chunk shapes survive."""
 
+import functools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import orjson
@@ -81,6 +84,7 @@ class OpenAIWire:
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=target.connect_timeout_s),
             allow_redirects=False,
+            proxy=_proxy_for(target.base_url),
         )
 
     def _pool(self) -> aiohttp.ClientSession:
@@ -90,9 +94,15 @@ class OpenAIWire:
                 # No cookies: one tenant's must never travel with another's request.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 read_bufsize=256 * 1024,
-                trust_env=True,
             )
         return self._session
+
+
+@functools.lru_cache(maxsize=1024)
+def _proxy_for(url: str) -> str | None:
+    """Of HTTPS_PROXY, HTTP_PROXY, NO_PROXY. aiohttp would ask for it, and for ~/.netrc, in two threads a request."""
+    address = urlsplit(url)
+    return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)
 
 
 async def _raise_for_status(answer: aiohttp.ClientResponse) -> None:
