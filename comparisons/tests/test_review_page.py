@@ -265,4 +265,7 @@ def test_what_models_write_does_nothing(cast: Cast, bob: Client):
 
 def test_the_page_of_a_comparison_leads_to_its_blind_review(cast: Cast, bob: Client):
     comparison = make_comparison(cast.alice.user, *MODELS)
-    assert f'data-key="b" href="{at(comparison)}"' in text_of(bob.get(f"/comparisons/{comparison.pk}"))
+    way = f'data-key="b" href="{at(comparison)}"'
+    assert way in text_of(bob.get(f"/comparisons/{comparison.pk}"))
+    Vote.objects.cast(comparison, cast.bob.user, "tie")
+    assert way not in text_of(bob.get(f"/comparisons/{comparison.pk}")), "it is too late to be blind"
