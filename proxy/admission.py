@@ -97,3 +97,7 @@ async def _ask(ledger: Ledger, calls: Sequence[Call], version: int, bounds: Sequ
         call.admission = admission
     if only and admission.answer is not None:
         only.cached = cache.unpack(admission.answer, only.cached_name, caller.cache_scope)
+        if only.cached is None:  # not the entry that was asked for: admitted with nothing reserved, so ask again
+            only.reads_cache = False
+            await ledger.release(only.request_id)
+            await _ask(ledger, calls, version, bounds)

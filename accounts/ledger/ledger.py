@@ -241,9 +241,14 @@ class Ledger:
         unknown = {request_id.decode() for request_id in held} - self._open.keys()
         strays, self._strays = unknown & self._strays, unknown
         for request_id in strays:
-            names = [keys.reservation(request_id), keys.reservations_of(self.process)]
-            await self._redis.run(keys.RELEASE, names, [request_id])
+            await self.release(request_id)
         return len(strays)
+
+    async def release(self, request_id: str) -> None:
+        """Give back a reservation without a usage event, as if the request had not been admitted. Raises RedisError."""
+        names = [keys.reservation(request_id), keys.reservations_of(self.process)]
+        await self._redis.run(keys.RELEASE, names, [request_id])
+        self._open.pop(request_id, None)
 
     async def leave(self) -> None:
         """Say goodbye at an orderly stop, when everything is settled. Raises RedisError."""

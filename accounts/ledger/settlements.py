@@ -96,6 +96,7 @@ class Settlements:
 
     def _append(self, settlements: list[Settlement]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._file.touch(mode=0o600)
         with self._file.open("ab") as file:
             file.writelines(settlement.to_line() for settlement in settlements)
             file.flush()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from accounts.models import User
 from accounts.redis import sync_client
 from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.models import ModelChain, Usage
@@ -67,6 +68,14 @@ def test_an_entry_that_got_into_another_tenants_place_is_not_shown(gateway: Live
     [of_globex] = kept(2) - {of_acme}
     sync_client().set(of_globex, sync_client().get(of_acme) or b"")
     assert content(ask(gateway, cast.charlie.headers)) != "First"
+
+
+def test_an_entry_that_is_none_opens_no_way_around_a_budget(gateway: LiveGateway, cast: Cast):
+    ask(gateway, cast.alice.headers)
+    [name] = kept(1)
+    sync_client().set(name, "spoilt")
+    User.objects.filter(pk=cast.alice.user.pk).update(monthly_token_budget=10)
+    assert ask(gateway, cast.alice.headers).status_code == 429
 
 
 def test_who_has_no_credential_and_who_has_one_share_nothing(gateway: LiveGateway, cast: Cast):
