@@ -15,11 +15,12 @@ from proxy.call import Call, new_request_id
 from proxy.catalogue import Catalogue, Route
 from proxy.errors import NoUsableModel
 from proxy.gateway import Gateway
+from proxy.options import Options
 
 Authenticate = Callable[[], Awaitable[Caller]]
 
 
-async def admit(gateway: Gateway, asked: ComparisonRequest, authenticate: Authenticate, tags: list[str]) -> list[Call]:
+async def admit(gateway: Gateway, asked: ComparisonRequest, authenticate: Authenticate, options: Options) -> list[Call]:
     """One admitted call for each slot.
 
     Raises SlotsRefused that names every slot that cannot be asked, InvalidCredential, and the ledger's refusals.
@@ -30,7 +31,7 @@ async def admit(gateway: Gateway, asked: ComparisonRequest, authenticate: Authen
         caller = await authenticate()
         routes = _routes(catalogue, asked, caller)
         calls = [
-            _call(asked, slot, caller, route, request_id, tags)
+            _call(asked, slot, caller, route, request_id, options)
             for slot, route, request_id in zip(asked.slots, routes, request_ids, strict=True)
         ]
         await asyncio.gather(*(gateway.read_cache(call) for call in calls if call.reads_cache))
@@ -59,9 +60,10 @@ def _route(catalogue: Catalogue, name: str, caller: Caller, *, fallbacks: bool) 
 
 
 def _call(
-    asked: ComparisonRequest, slot: SlotRequest, caller: Caller, route: Route, request_id: str, tags: list[str]
+    asked: ComparisonRequest, slot: SlotRequest, caller: Caller, route: Route, request_id: str, options: Options
 ) -> Call:
-    cacheable = asked.cache and route.cache_ttl_s > 0
+    cacheable = asked.cache and route.cache_ttl_s > 0 and options.writes_cache
+    deadline_s = options.deadline_s(route.deadline_s)
     # Answers put together from a stream are not the provider's bytes: chats must not find them.
     fingerprint = f"comparison {asked.fallbacks} {route.fingerprint}"
     return Call(
@@ -72,9 +74,9 @@ def _call(
         endpoint="comparison",
         body=slot.body,
         streamed=asked.stream,
-        tags=tags,
+        tags=options.tags,
         prompt_bytes=len(orjson.dumps(slot.body)),
-        deadline_s=route.deadline_s if asked.timeout_s is None else min(asked.timeout_s, route.deadline_s),
-        reads_cache=cacheable,
+        deadline_s=deadline_s if asked.timeout_s is None else min(asked.timeout_s, deadline_s),
+        reads_cache=cacheable and options.reads_cache,
         cached_name=name_of(caller.cache_scope, fingerprint, slot.body) if cacheable else "",
     )

@@ -10,6 +10,7 @@ from comparisons.request import ComparisonRequest
 from comparisons.run import Run
 from proxy.call import Call
 from proxy.gateway import Gateway
+from proxy.options import Options
 
 
 async def begin(
@@ -18,18 +19,18 @@ async def begin(
     authenticate: Authenticate,
     *,
     source: Source,
-    tags: list[str],
+    options: Options,
     successor_of: str | None = None,
     logged: Answer | None = None,
 ) -> Run:
     """A run that is to be started.
 
-    `tags`: of its usage rows; `successor_of`: the comparison that it runs again; `logged`: an answer that is there
-    already and comes first.
+    `options`: what the request's headers ask of every call; `successor_of`: the comparison that it runs again;
+    `logged`: an answer that is there already and comes first.
 
     Raises SlotsRefused, InvalidCredential, NotPermitted, and the ledger's refusals: then nothing was spent.
     """
-    calls = await admit(gateway, asked, authenticate, tags)
+    calls = await admit(gateway, asked, authenticate, options)
     comparison = _comparison(asked, calls[0], gateway.ledger.process, source, successor_of)
     answers = _answers(comparison, asked, calls)
     if logged:

@@ -37,6 +37,11 @@ def test_a_key_may_expire(alice: User, capsys: pytest.CaptureFixture[str], said:
     assert f"works until {row.expires_at:%Y-%m-%d %H:%M} UTC" in capsys.readouterr().err
 
 
+def test_a_key_may_be_for_comparing_alone(alice: User):
+    create("--user", "alice", "--name", "reviews", "--comparing", "only")
+    assert APIKey.objects.get(name="reviews").comparing == "only"
+
+
 @pytest.mark.parametrize("said", ["90", "d", "0d", "-1d", "1.5d", "90 d", "3m", "999999999w", "tomorrow"])
 def test_a_strange_length_of_time_is_refused(alice: User, said: str):
     with pytest.raises(CommandError, match=r"is no length of time\. Say for example 12h, 90d or 2w\."):

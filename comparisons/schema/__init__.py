@@ -31,9 +31,10 @@ from comparisons.schema.requests import (
 )
 from comparisons.schema.streams import STREAM, ComparisonEventSerializer
 from proxy.schema.errors import Refusal, refusals
-from proxy.schema.headers import ANSWERS, TAGS
+from proxy.schema.headers import ANSWERS, CACHE_CONTROL, TAGS, TIMEOUT
 
 MEMBERS: Any = [{"Bearer": []}, {"ApiKey": []}]
+OPTIONS = [TAGS, TIMEOUT, CACHE_CONTROL]
 OF_ONE_MODEL = {"x-gateway-model", "x-gateway-provider", "Age", "x-gateway-cost-usd"}
 HEADERS = [header for header in ANSWERS if header.name not in OF_ONE_MODEL]
 COST = OpenApiParameter(
@@ -84,7 +85,7 @@ def _create(operation_id: str, tag: str, summary: str) -> Any:
         "checked and reserved for first; if one cannot be asked, nothing is. Whatever goes wrong later with one slot "
         "is told in its place, and never touches another. The comparison is stored unless `store` is false.",
         auth=MEMBERS,
-        parameters=[TAGS, *HEADERS, COST],
+        parameters=[*OPTIONS, *HEADERS, COST],
         request=OpenApiRequest(
             ComparisonRequestSerializer, examples=[OpenApiExample(name, body) for name, body in EXAMPLES.items()]
         ),
@@ -200,7 +201,7 @@ rerun_comparison = extend_schema(
     description="The same question to other models, or again to the same. The new comparison names this one in "
     "`successor_of`. One model is enough here.",
     auth=MEMBERS,
-    parameters=[ONE, TAGS, *HEADERS, COST],
+    parameters=[ONE, *OPTIONS, *HEADERS, COST],
     request=RerunRequestSerializer,
     responses=COMPARED,
 )

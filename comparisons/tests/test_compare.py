@@ -181,6 +181,21 @@ def test_nothing_comes_from_the_cache_unless_asked(compare: Compare, catalogue: 
     wait_until(is_cached, "an answer from the cache")
 
 
+def test_the_headers_of_plain_calls_hold_for_every_slot(
+    http: httpx.Client, catalogue: Catalogue, provider: FakeProvider, recorded: Callable[[int], list[Usage]]
+):
+    catalogue.model("fake/one")
+    provider.on("one", stream(chunks("Paris")))
+    headers = {"x-gateway-tags": "nightly", "Cache-Control": "no-store"}
+    body = {"models": ["fake/one", "fake/one"], "prompt": "Hi", "cache": True}
+    for _ in range(2):
+        assert http.post("/compare_models", json=body, headers=headers).headers["x-gateway-cache"] == "bypass"
+    assert [row.tags for row in recorded(4)] == [["nightly"]] * 4
+    provider.on("one", hang)
+    late = http.post("/compare_models", json=body, headers={"x-gateway-timeout-s": "0.2"})
+    assert {each["error"]["code"] for each in late.json()["answers"]} == {"timeout"}
+
+
 def test_the_fastest_and_the_cheapest_are_named(compare: Compare, catalogue: Catalogue, provider: FakeProvider):
     for name, price in (("one", 1), ("two", 2), ("three", 1)):
         catalogue.model(f"fake/{name}", input_price_per_mtok=0, output_price_per_mtok=price * 100_000)

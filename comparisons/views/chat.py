@@ -37,7 +37,7 @@ class ComparingChatCompletions(Comparing, ChatCompletions):
         async def authenticate() -> Caller:
             return await self.authenticate(gateway)
 
-        run = await begin(gateway, asked, authenticate, source=Source.CHAT, tags=options.tags)
+        run = await begin(gateway, asked, authenticate, source=Source.CHAT, options=options)
         page = pages + run.comparison.pk
         if not asked.stream:
             run.start()

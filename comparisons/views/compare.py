@@ -48,7 +48,7 @@ class Comparing(ComparisonView):
             asked,
             authenticate,
             source=source,
-            tags=options.tags,
+            options=options,
             successor_of=successor_of,
             logged=logged,
         )

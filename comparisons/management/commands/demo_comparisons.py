@@ -12,6 +12,7 @@ from comparisons.models.comparison import Source
 from comparisons.recording.drain import drain as drain_comparisons
 from comparisons.request import ComparisonRequest
 from proxy.gateway import Gateway
+from proxy.options import Options
 from proxy.usage.drain import drain as drain_usage
 
 CALLER = "demo"
@@ -62,7 +63,7 @@ async def _compare(caller: Caller) -> None:
 
     try:
         for asked in map(ComparisonRequest.parse, ASKED):
-            run = await begin(gateway, asked, authenticate, source=Source.PLAYGROUND, tags=[])
+            run = await begin(gateway, asked, authenticate, source=Source.PLAYGROUND, options=Options.parse({}))
             run.start()
             await run.wait()
         await underway.stop()
