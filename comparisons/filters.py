@@ -55,9 +55,10 @@ def _moment(query: Mapping[str, str], name: str, zone: ZoneInfo) -> datetime | N
         return None
     try:
         day = parse_date(value)
-        moment = datetime.combine(day, time(), zone) if day else parse_datetime(value.replace(" ", "+"))
+        moment = datetime.combine(day, time()) if day else parse_datetime(value.replace(" ", "+"))
+        moment = moment and (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         moment = None
     if moment is None:
         raise InvalidRequest(f"{name} must be a day or a time, such as 2026-11-24 or 2026-11-24T10:00:00Z.", param=name)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    return moment

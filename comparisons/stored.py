@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 def find(caller: Caller, comparison_id: str) -> Comparison:
     """The caller's tenant's comparison with this id, as far as it has come. Raises ComparisonNotFound."""
-    comparison = Comparison.objects.of_tenant(caller.tenant_id).filter(pk=comparison_id.replace("\0", "")).first()
+    comparison = Comparison.objects.of_tenant(caller.tenant_id).with_id(comparison_id).first()
     if comparison is None:
         raise ComparisonNotFound(comparison_id)
     return caught_up(comparison)

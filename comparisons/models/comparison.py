@@ -50,6 +50,10 @@ class ComparisonQuerySet(models.QuerySet["Comparison"]):
         """The tenant's own; none for somebody who has no tenant."""
         return self.filter(tenant_id=tenant_id) if tenant_id is not None else self.none()
 
+    def with_id(self, comparison_id: str) -> Self:
+        """The one with this id, which may be anything that somebody put into an address."""
+        return self.none() if "\0" in comparison_id else self.filter(pk=comparison_id)
+
     def search(
         self,
         *,

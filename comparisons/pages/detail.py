@@ -39,7 +39,7 @@ def detail(request: MemberRequest, comparison_id: str) -> HttpResponse:
 def of_member(request: MemberRequest, comparison_id: str) -> Comparison:
     """The comparison, if it is the tenant's; raises Http404 otherwise."""
     own = Comparison.objects.of_tenant(request.user.tenant_id)
-    return caught_up(get_object_or_404(own.select_related("successor_of"), pk=comparison_id))
+    return caught_up(get_object_or_404(own.with_id(comparison_id).select_related("successor_of")))
 
 
 def answers_context(comparison: Comparison, query: QueryDict) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def tags(request: MemberRequest, comparison_id: str) -> HttpResponse:
     said, refused = "", None
     try:
         if "remove" in request.POST:
-            comparison.tags.filter(name=request.POST["remove"]).delete()
+            comparison.tags.filter(name=request.POST["remove"].replace("\0", "")).delete()
             said = "The tag is removed."
         else:
             ComparisonTag.objects.file(comparison, _names(request), instead="all" in request.POST)

@@ -260,3 +260,15 @@ def test_a_link_or_another_sites_form_changes_nothing(cast: Cast, alice: Client,
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(cast.alice.user)
     assert strict.post(address(comparison, part), POSTS[part]).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/comparisons/%00", "/comparisons/%00/review", "/comparisons/review/%00/", "/playground/?from=%00"]
+)
+def test_an_address_that_no_database_can_hold_finds_nothing(alice: Client, path: str):
+    assert alice.get(path).status_code == 404
+
+
+def test_a_tag_that_no_database_can_hold_removes_nothing(alice: Client, comparison: Comparison):
+    assert alice.post(address(comparison, "/tags"), {"remove": "\0"}).status_code == 302
+    assert [tag.name for tag in comparison.tags.all()] == ["math"]

@@ -81,6 +81,8 @@ def test_the_history_is_searched(query: dict[str, str], titles: list[str], http:
         ({"since": "yesterday"}, "since"),
         ({"until": "2026-13-01"}, "until"),
         ({"since": "9999-99-99T00:00:00Z"}, "since"),
+        ({"since": "0001-01-01T00:00:00+14:00"}, "since"),
+        ({"until": "9999-12-31T23:59:59-14:00"}, "until"),
     ],
 )
 def test_a_filter_that_makes_no_sense_is_named(query: dict[str, str], param: str, http: httpx.Client):
@@ -252,3 +254,10 @@ def test_a_rerun_without_models_asks_the_same_ones(compare: Compare, http: httpx
 def test_another_question_is_no_rerun(http: httpx.Client, cast: Cast):
     comparison = make_comparison(cast.alice.user, "a/one", "b/two")
     assert http.post(f"/v1/comparisons/{comparison.pk}/rerun", json={"prompt": "Something else"}).status_code == 400
+
+
+def test_an_address_that_is_nearly_an_id_finds_nothing(compare: Compare, http: httpx.Client, catalogue: Catalogue):
+    catalogue.demo("echo")
+    first = compare("demo/echo", "demo/echo").json()
+    assert http.post(f"/v1/comparisons/{first['id']}%00/rerun", json={}).status_code == 404
+    assert http.get(f"/v1/comparisons/{first['id']}%00").status_code == 404
