@@ -1,6 +1,7 @@
 """What two answers say differently, word by word."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -10,10 +11,14 @@ from typing import Literal
 WORD = re.compile(r"\s*\S+|\s+$")
 # Beyond this many words, frequent ones no longer anchor the comparison: it would take seconds.
 EXACT_WORDS = 2000
+# Pairs of equal words that may be looked at. Texts beyond it are long and of few words: only where they begin to
+# differ, and where they agree again, is told.
+MOST_PAIRS = 3_000_000
 # Around a difference, where only differences are wanted.
 CONTEXT_WORDS = 6
 
 Kind = Literal["same", "changed", "gap"]
+Run = tuple[str, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +54,33 @@ def word_diff(left: str, right: str, *, only_differences: bool = False) -> WordD
     return result
 
 
-def _runs(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[str, int, int, int, int]]:
+def _runs(left: Sequence[str], right: Sequence[str]) -> Sequence[Run]:
     """As `SequenceMatcher.get_opcodes`."""
     is_long = max(len(left), len(right)) > EXACT_WORDS
-    yield from SequenceMatcher(None, left, right, autojunk=is_long).get_opcodes()
+    if _pairs(left, right, is_long=is_long) > MOST_PAIRS:
+        return _edges(left, right)
+    return SequenceMatcher(None, left, right, autojunk=is_long).get_opcodes()
+
+
+def _pairs(left: Sequence[str], right: Sequence[str], *, is_long: bool) -> int:
+    """How many pairs of equal words `SequenceMatcher` looks at again and again; it leaves out frequent ones if told."""
+    counts = Counter(right)
+    most = len(right) // 100 + 1 if is_long else len(right)
+    return sum(counts[word] for word in left if counts[word] <= most)
+
+
+def _edges(left: Sequence[str], right: Sequence[str]) -> list[Run]:
+    """The words that both sides begin and end with, and one difference between them."""
+    shorter = min(len(left), len(right))
+    head = next((i for i in range(shorter) if left[i] != right[i]), shorter)
+    tail = next((i for i in range(shorter - head) if left[-1 - i] != right[-1 - i]), shorter - head)
+    ends = len(left) - tail, len(right) - tail
+    runs = [
+        ("equal", 0, head, 0, head),
+        ("replace", head, ends[0], head, ends[1]),
+        ("equal", ends[0], len(left), ends[1], len(right)),
+    ]
+    return [run for run in runs if run[1] < run[2] or run[3] < run[4]]
 
 
 def _changed(text: str) -> Iterator[Piece]:

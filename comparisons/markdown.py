@@ -1,11 +1,20 @@
 """Markdown that models wrote, as HTML that can do nothing."""
 
+import re
+
 import nh3
+from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 from markdown_it import MarkdownIt
 
 # Without raw HTML, and without pictures: fetching one would tell its server who reads what, and when.
 _parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable(["image"])
+
+# What takes seconds to render is shown as it was written: long texts, many brackets, wide tables of many lines.
+LONGEST = 100_000
+MOST_BRACKETS = 5_000
+MOST_CELLS = 20_000
+_table_head = re.compile(r"^[ \t]*[|:-][ \t|:-]*$", re.MULTILINE)
 
 # fmt: off
 TAGS = {
@@ -18,7 +27,7 @@ TAGS = {
 def render_markdown(text: str) -> SafeString:
     """CommonMark with tables. What the parser lets through by mistake, the sanitiser takes out."""
     html = nh3.clean(
-        _parser.render(text),
+        f"<pre>{escape(text)}</pre>" if _is_costly(text) else _parser.render(text),
         tags=TAGS,
         attributes={"a": {"href"}, "ol": {"start"}},
         url_schemes={"http", "https", "mailto"},
@@ -26,3 +35,10 @@ def render_markdown(text: str) -> SafeString:
         link_rel="noopener noreferrer nofollow",
     )
     return mark_safe(html)  # noqa: S308 - nh3 has just made it safe
+
+
+def _is_costly(text: str) -> bool:
+    if len(text) > LONGEST or text.count("[") > MOST_BRACKETS:
+        return True
+    columns = max((head.count("|") for head in _table_head.findall(text)), default=0)
+    return columns * text.count("\n") > MOST_CELLS

@@ -50,3 +50,13 @@ def test_long_and_monotonous_texts_take_no_time():
     began = time.process_time()
     word_diff("again " * 20_000 + "a", "b " + "again " * 19_000)
     assert time.process_time() - began < 5
+
+
+def test_of_long_texts_of_few_words_only_the_edges_are_compared():
+    words = [str(number % 130) for number in range(30_000)]
+    others = [*words[:10], *(str(number * number % 131) for number in range(30_000)), *words[-10:]]
+    diff = word_diff(" ".join(words), " ".join(others))
+    assert diff.changes == 1
+    assert diff.left[0] == Piece("same", " ".join(words[:10]))
+    assert "".join(piece.text for piece in diff.left) == " ".join(words)
+    assert "".join(piece.text for piece in diff.right) == " ".join(others)

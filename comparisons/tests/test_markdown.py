@@ -49,3 +49,19 @@ def elements(html: str) -> list[tuple[str, dict[str, str]]]:
 def test_links_lead_out_without_telling_where_from():
     html = render_markdown("[docs](https://example.com/a?b=c)")
     assert '<a href="https://example.com/a?b=c" rel="noopener noreferrer nofollow">docs</a>' in html
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["|a" * 2000 + "\n" + "|-" * 2000 + "\n" + "a\n" * 1000, "[" * 20_000, "a\n\n" * 50_000],
+    ids=["a wide table", "brackets", "a long text"],
+)
+def test_what_takes_seconds_to_render_is_shown_as_it_was_written(text: str):
+    html = render_markdown(f"<b>{text}")
+    assert html.startswith('<pre tabindex="0">&lt;b&gt;')
+    assert len(html) < 2 * len(text)
+
+
+def test_a_long_table_is_a_table():
+    html = render_markdown("| a | b |\n| - | - |\n" + "| 1 | 2 |\n" * 1000)
+    assert html.count("<tr>") == 1001
