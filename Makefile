@@ -55,7 +55,7 @@ dev: $(TOOLS) ## The same, restarting whenever a file changes
 test: $(TOOLS) ## Run the tests (PYTEST_ARGS="-k stream -x")
 	@$(EMBEDDED) $(PY) -m pytest $(PYTEST_ARGS)
 
-test-services: $(TOOLS) ## The same tests on the Postgres and Redis of DATABASE_URL and REDIS_URL
+test-services: $(TOOLS) ## The same and more on the Postgres and Redis of DATABASE_URL and REDIS_URL, and in Chromium
 	@for name in DATABASE_URL REDIS_URL; do \
 	    [ -n "$$(printenv $$name)" ] || { \
 	        echo "Please set $$name first, for example:"; \

@@ -50,7 +50,7 @@ def answers_context(comparison: Comparison, query: QueryDict) -> dict[str, Any]:
     pair = _pair(answers, query) if "diff" in query else None
     context: dict[str, Any] = {
         "comparison": comparison,
-        "columns": _columns(answers),
+        "columns": _columns(comparison, answers),
         "answers": answers,
         "view": view,
         "next_view": _after(view),
@@ -86,23 +86,17 @@ def _surroundings(request: MemberRequest, comparison: Comparison) -> dict[str, A
         "older": found.filter(pk__lt=comparison.pk).first(),
         "newer": found.filter(pk__gt=comparison.pk).order_by("pk").first(),
         "successors": comparison.successors.order_by("pk"),
-        "address": request.build_absolute_uri(request.path),
     }
 
 
-def _columns(answers: list[Answer]) -> list[Column]:
-    """With who was fastest and cheapest, where there is somebody to compare with."""
-    done = [answer for answer in answers if answer.status == AnswerStatus.OK]
-    times = [answer.latency_ms for answer in done if answer.latency_ms is not None]
-    costs = [answer.cost_microusd for answer in done]
-    fastest = min(times) if len(times) > 1 else None
-    cheapest = min(costs) if len(set(costs)) > 1 else None
+def _columns(comparison: Comparison, answers: list[Answer]) -> list[Column]:
+    """With who was fastest and cheapest, where that tells one from another."""
+    summary = comparison.summary(answers)
+    best = {
+        name: set(summary[name]) if len(summary[name]) < summary["ok"] else set() for name in ("fastest", "cheapest")
+    }
     return [
-        Column(
-            answer,
-            is_fastest=answer in done and fastest is not None and answer.latency_ms == fastest,
-            is_cheapest=answer in done and cheapest is not None and answer.cost_microusd == cheapest,
-        )
+        Column(answer, is_fastest=answer.slot in best["fastest"], is_cheapest=answer.slot in best["cheapest"])
         for answer in answers
     ]
 

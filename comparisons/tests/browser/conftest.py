@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connections
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from conftest import CHROMIUM, PASSWORD, Cast, Catalogue, LiveGateway
@@ -16,11 +17,13 @@ expect.set_options(timeout=PATIENCE_MS)
 def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     """One for each test: Playwright's event loop must not outlive it, as asynchronous tests bring their own."""
     with sync_playwright() as playwright:
-        # That loop seems to run in this thread all the while, and Django would refuse any SQL because of it.
+        # That loop seems to run in this thread all the while. Because of it Django would refuse any SQL, and opens a
+        # connection apart from the one that the thread has otherwise.
         monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield browser
         browser.close()
+        connections.close_all()
 
 
 Visit = Callable[..., Page]

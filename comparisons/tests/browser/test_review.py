@@ -165,6 +165,22 @@ def test_it_can_be_exported(visit: Visit, rows: list[Comparison]):
     assert "Because of answer number 1" in download.value.path().read_text()
 
 
+def test_what_was_found_can_be_exported(visit: Visit, rows: list[Comparison]):
+    page = visit("/comparisons/?tag=odd")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    told = download.value.path().read_text()
+    assert "Number 1" in told
+    assert "Number 2" not in told
+
+
+def test_what_went_wrong_is_said(visit: Visit, rows: list[Comparison]):
+    page = visit(address(rows[0]))
+    Comparison.objects.all().delete()
+    page.keyboard.press("1")
+    expect(page.locator("#trouble")).to_contain_text("Reload the page")
+
+
 def test_a_running_comparison_shows_its_end_by_itself(visit: Visit, rows: list[Comparison]):
     Comparison.objects.filter(pk=rows[0].pk).update(status="running")
     rows[0].answers.update(status="running")

@@ -1,6 +1,6 @@
 // What every page does: keyboard shortcuts, dialogs, menus, copying, announcements.
 
-import { announce } from "./announce.js";
+import { announce, complain } from "./announce.js";
 import { listenForKeys } from "./keys.js";
 
 listenForKeys();
@@ -20,9 +20,9 @@ document.addEventListener("keydown", (event) => {
 });
 
 document.body.addEventListener("htmx:responseError", (event) => {
-  announce(`That did not work (${event.detail.xhr.status}). Reload the page, then try again.`);
+  complain(`That did not work (status ${event.detail.xhr.status}). Reload the page, then try again.`);
 });
-document.body.addEventListener("htmx:sendError", () => announce("The gateway does not answer. Try again in a moment."));
+document.body.addEventListener("htmx:sendError", () => complain("The gateway does not answer. Try again in a moment."));
 
 // Texts that the server wants to be read out after a partial update.
 document.body.addEventListener("htmx:load", (event) => {

@@ -3,8 +3,10 @@
 import { post } from "./api.js";
 
 export class Difference {
-  constructor(columns) {
-    this.columns = columns; // a function: the columns as they stand
+  // `columns`: a function, the columns as they stand; `changed` is called when it opens or closes.
+  constructor(columns, changed) {
+    this.columns = columns;
+    this.changed = changed;
     this.button = document.getElementById("differences");
     this.form = document.getElementById("pair");
     this.place = document.getElementById("difference");
@@ -35,6 +37,7 @@ export class Difference {
     this.button.setAttribute("aria-pressed", "true");
     this.form.hidden = this.place.hidden = false;
     document.getElementById("columns").hidden = true;
+    this.changed();
     this.show();
   }
 
@@ -42,6 +45,7 @@ export class Difference {
     this.button.setAttribute("aria-pressed", "false");
     this.form.hidden = this.place.hidden = true;
     document.getElementById("columns").hidden = false;
+    this.changed();
   }
 
   async show() {

@@ -19,7 +19,7 @@ class Playground {
     this.running = new Set(); // an AbortController for every request under way
     this.most = Number(byId("ask").dataset.mostSlots);
     this.form = new AskForm(byId("ask"), new Conversation(byId("conversation")));
-    this.difference = new Difference(() => this.columns);
+    this.difference = new Difference(() => this.columns, () => this.press());
     this.listen();
     const start = JSON.parse(byId("start").textContent);
     this.form.fill(start);
@@ -169,10 +169,13 @@ class Playground {
   show(view) {
     this.view = view;
     this.difference.close();
-    for (const button of document.querySelectorAll("[data-view]")) {
-      button.setAttribute("aria-pressed", String(button.dataset.view === view));
-    }
     for (const column of this.columns) this.showOne(column);
+  }
+
+  press() {
+    for (const button of document.querySelectorAll("[data-view]")) {
+      button.setAttribute("aria-pressed", String(button.dataset.view === this.view && !this.difference.isOpen));
+    }
   }
 
   async showOne(column) {
