@@ -54,7 +54,7 @@ def test_long_and_monotonous_texts_take_no_time():
 
 def test_of_long_texts_of_few_words_only_the_edges_are_compared():
     words = [str(number % 130) for number in range(30_000)]
-    others = [*words[:10], *(str(number * number % 131) for number in range(30_000)), *words[-10:]]
+    others = [*words[:10], *(str(number * 7 % 130) for number in range(30_000)), *words[-10:]]
     diff = word_diff(" ".join(words), " ".join(others))
     assert diff.changes == 1
     assert diff.left[0] == Piece("same", " ".join(words[:10]))
