@@ -93,3 +93,5 @@ def _with_request_id(send: Send, request_id: str) -> Callable[[Mapping[str, Any]
 # connections this halves the 99th percentile.
 gc.collect()
 gc.freeze()
+# A request makes a few hundred objects and next to no cycles: looking for them every 700 objects took 8 % of the CPU.
+gc.set_threshold(20_000, 20, 20)

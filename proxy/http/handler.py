@@ -6,6 +6,7 @@ routes do not use. This one sends no `request_started` or `request_finished`: wh
 """
 
 import asyncio
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -79,4 +80,9 @@ async def _send_live(response: LiveResponse, send: Send) -> None:
 
 
 def _raw_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
-    return [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in response.headers.items()]
+    return [(_raw_name(name), value.encode("latin-1")) for name, value in response.headers.items()]
+
+
+@lru_cache(maxsize=256)
+def _raw_name(name: str) -> bytes:
+    return name.lower().encode("ascii")

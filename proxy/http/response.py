@@ -1,11 +1,20 @@
 """An answer that writes itself, piece by piece, while it comes into being."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.http.response import HttpResponseBase
 
 Write = Callable[[bytes], Awaitable[None]]
+
+
+def set_headers(response: HttpResponseBase, headers: Mapping[str, str]) -> None:
+    """As Django would, at a fraction of the cost for values that need no encoding: each answer has a dozen of ours."""
+    plain = {name.lower(): (name, value) for name, value in headers.items() if value.isascii() and value.isprintable()}
+    response.headers._store.update(plain)
+    for name, value in headers.items():
+        if name.lower() not in plain:
+            response.headers[name] = value
 
 
 class LiveResponse(HttpResponseBase):

@@ -11,7 +11,7 @@ from accounts.errors import GatewayError
 from proxy.call import Call
 from proxy.errors import UpstreamError
 from proxy.gateway import Gateway
-from proxy.http.response import EventStreamResponse, Write
+from proxy.http.response import EventStreamResponse, Write, set_headers
 from proxy.meter import join
 from proxy.relay import Stream
 from proxy.upstreams.base import Event
@@ -27,7 +27,8 @@ class EventStream(EventStreamResponse):
     """Writes a relayed stream to the caller, and finishes its call however it ends."""
 
     def __init__(self, gateway: Gateway, call: Call, stream: Stream, *, usage_chunk: bool) -> None:
-        super().__init__(headers=call.headers())
+        super().__init__()
+        set_headers(self, call.headers())
         self._gateway = gateway
         self._call = call
         self._stream = stream

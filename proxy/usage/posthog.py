@@ -15,7 +15,6 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
-from posthog import Posthog
 
 from accounts.redis import key, sync_client
 from proxy.models import StreamPosition, Usage
@@ -70,6 +69,8 @@ class Outlet:
     """PostHog's client in this process. Its queue is only a parcel under way: filled, flushed, empty again."""
 
     def __init__(self, api_key: str, host: str) -> None:
+        from posthog import Posthog  # noqa: PLC0415 - a second to import, for the workers alone that send to it
+
         self._errors: list[str] = []
         self._client = Posthog(
             api_key,

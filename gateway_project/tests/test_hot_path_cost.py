@@ -1,0 +1,147 @@
+"""What a request and a streamed chunk cost, in calls of Python functions: a count, so that no busy machine changes it.
+
+Counted are functions of ours, of Django and REST framework, and of aiohttp's client; not those of Redis's client, which
+is another one on the embedded default. A change that goes above a ceiling makes the hot path slower. Where that is
+worth it, raise the ceiling in the same commit, and say why; where a count has fallen by far, lower it.
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType, SimpleNamespace
+from typing import Any
+
+from conftest import Cast, Catalogue
+from gateway_project.asgi import application
+from proxy import gateway
+from proxy.http.asgi import Message
+from proxy.http.stream import EventStream
+from proxy.meter import Meter
+from proxy.relay import Stream
+from proxy.tests.fake_provider import FakeProvider, chunk, text
+from proxy.upstreams.base import Event
+from proxy.upstreams.sse import EventParser
+
+CALLS_A_REQUEST = 440
+CALLS_A_CHUNK = 22
+
+REQUESTS, CHUNKS = 20, 500
+OURS = str(Path(__file__).resolve().parents[2])
+COUNTED = tuple(f"{OURS}/{name}/" for name in ("accounts", "proxy", "comparisons", "gateway_project"))
+LIBRARIES = ("/site-packages/django/", "/site-packages/rest_framework/", "/site-packages/aiohttp/")
+
+
+class Count:
+    calls = 0
+
+
+@contextmanager
+def counted() -> Iterator[Count]:
+    """Counts the calls that this thread makes inside the block."""
+    count, known = Count(), dict[str, bool]()
+
+    def look(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            name = frame.f_code.co_filename
+            if name not in known:
+                known[name] = name.startswith(COUNTED) or any(library in name for library in LIBRARIES)
+            count.calls += known[name]
+
+    sys.setprofile(look)
+    try:
+        yield count
+    finally:
+        sys.setprofile(None)
+
+
+def test_a_chat_takes_no_more_calls_than_it_did(
+    transactional_db: None, cast: Cast, catalogue: Catalogue, provider: FakeProvider
+):
+    catalogue.chain("plain", catalogue.model())
+    provider.on("one", text("Hello"))
+
+    assert 0 < asyncio.run(calls_of_chats(cast.alice.key)) / REQUESTS <= CALLS_A_REQUEST
+
+
+def test_a_chunk_takes_no_more_calls_than_it_did():
+    said = [f"data: {json.dumps(chunk({'content': f' w{number}'}))}\n\n".encode() for number in range(CHUNKS)]
+
+    assert 0 < asyncio.run(calls_of_chunks(said)) / CHUNKS <= CALLS_A_CHUNK
+
+
+async def calls_of_chats(key: str) -> int:
+    await gateway.start()
+    try:
+        for _ in range(5):  # connections, caches, what is imported late
+            await ask(key)
+        with counted() as count:
+            for _ in range(REQUESTS):
+                await ask(key)
+    finally:
+        await gateway.stop()
+    return count.calls
+
+
+async def calls_of_chunks(said: list[bytes]) -> int:
+    written: list[bytes] = []
+
+    async def write(data: bytes) -> None:
+        written.append(data)
+
+    with counted() as count:
+        await answered_by(said).pump(write)
+    assert written[: len(said)] == said
+    return count.calls
+
+
+def answered_by(said: list[bytes]) -> EventStream:
+    """A stream's way from the provider's bytes to the caller's, without the sockets at its ends."""
+
+    async def arriving() -> AsyncIterator[Sequence[Event]]:
+        parser = EventParser()
+        for data in [*said, f"data: {json.dumps(chunk({}, 'stop'))}\n\n".encode()]:
+            yield parser.feed(data)
+
+    around: Any = SimpleNamespace(
+        headers=dict, transcript=None, request_id="req_1", finish=lambda *_: None, checkpoint=lambda _: None
+    )
+    return EventStream(around, around, Stream(arriving(), Meter(), [], 60.0), usage_chunk=False)
+
+
+async def ask(key: str) -> None:
+    """One chat, as the server hands it over."""
+    body = json.dumps({"model": "plain", "messages": [{"role": "user", "content": "Hi"}]}).encode()
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "raw_path": b"/v1/chat/completions",
+        "query_string": b"",
+        "root_path": "",
+        "scheme": "http",
+        "http_version": "1.1",
+        "client": ("127.0.0.1", 50_000),
+        "server": ("127.0.0.1", 5000),
+        "headers": [
+            (b"host", b"127.0.0.1:5000"),
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"authorization", f"Bearer {key}".encode()),
+        ],
+    }
+    unread = [{"type": "http.request", "body": body, "more_body": False}]
+    answer: list[Message] = []
+
+    async def receive() -> Message:
+        if not unread:
+            await asyncio.Event().wait()  # the caller stays
+        return unread.pop()
+
+    async def send(message: Message) -> None:
+        answer.append(message)
+
+    await application(scope, receive, send)
+    assert answer[0]["status"] == 200
