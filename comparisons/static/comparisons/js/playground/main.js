@@ -42,7 +42,7 @@ class Playground {
       button.addEventListener("click", () => this.show(button.dataset.view));
     }
     document.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.target.closest("#save, dialog")) return;
       event.preventDefault();
       this.run();
     });
