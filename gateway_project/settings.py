@@ -11,9 +11,9 @@ from typing import Any
 import environ
 from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse_lazy
 
 from gateway_project import env
+from gateway_project.sidebar import NAVIGATION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -333,87 +333,12 @@ SPECTACULAR_SETTINGS = {
 }
 
 
-def _page(title: str, icon: str, route: str, **options: str) -> dict[str, Any]:
-    """A link of the admin's side bar. Options are functions by their dotted names: permission, active, badge."""
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{route}"), "badge_variant": "danger", **options}
-
-
 UNFOLD = {
     "SITE_TITLE": "LLM Gateway",
     "SITE_HEADER": "LLM Gateway",
     "SITE_SYMBOL": "hub",
     "SITE_URL": "/",
-    "SIDEBAR": {
-        "navigation": [
-            {
-                "items": [
-                    _page("Overview", "home", "index"),
-                    _page(
-                        "Explain request",
-                        "manage_search",
-                        "proxy_usage_explain",
-                        active="proxy.admin.usage.is_explaining",
-                    ),
-                ]
-            },
-            {
-                "title": "Who may call",
-                "separator": True,
-                "items": [
-                    _page("Tenants", "apartment", "accounts_tenant_changelist"),
-                    _page("Users", "group", "accounts_user_changelist"),
-                    _page("API keys", "key", "accounts_apikey_changelist"),
-                    _page("Top-ups", "add_card", "accounts_topup_changelist"),
-                    _page("Budget warnings", "notifications", "accounts_budgetwarning_changelist"),
-                ],
-            },
-            {
-                "title": "What they may call",
-                "separator": True,
-                "items": [
-                    _page("Chains", "link", "proxy_modelchain_changelist"),
-                    _page(
-                        "Models", "neurology", "proxy_model_changelist", permission="accounts.admin_site.operators_only"
-                    ),
-                    _page(
-                        "Providers",
-                        "cloud",
-                        "proxy_provider_changelist",
-                        permission="accounts.admin_site.operators_only",
-                        badge="proxy.admin.providers.flagged_count",
-                    ),
-                ],
-            },
-            {
-                "title": "What was called",
-                "separator": True,
-                "items": [
-                    _page(
-                        "Usage",
-                        "receipt_long",
-                        "proxy_usage_changelist",
-                        active="proxy.admin.usage.is_in_ledger",
-                    ),
-                    _page(
-                        "Dead letters",
-                        "mark_email_unread",
-                        "proxy_deadletter_changelist",
-                        permission="accounts.admin_site.operators_only",
-                        badge="proxy.admin.usage.waiting_letters",
-                    ),
-                ],
-            },
-            {
-                "title": "What was compared",
-                "separator": True,
-                "items": [
-                    _page("Comparisons", "compare_arrows", "comparisons_comparison_changelist"),
-                    _page("Votes", "how_to_vote", "comparisons_vote_changelist"),
-                    _page("Notes", "sticky_note_2", "comparisons_note_changelist"),
-                ],
-            },
-        ],
-    },
+    "SIDEBAR": {"navigation": NAVIGATION},
 }
 
 LOGGING = {
