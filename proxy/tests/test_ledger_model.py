@@ -1,0 +1,414 @@
+"""The ledger against a model of it: whatever happens in whatever order, each request counts once, for what it used.
+
+The model is a list of requests. What they reserve and spend together is what the counters must say, and their rows what
+the database must: at each step, or where Redis lost something, once the stream is drained.
+"""
+
+import asyncio
+import json
+import uuid
+from collections import Counter
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVar
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import settings as hypothesis_settings, strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from accounts.ledger import Ask, Ledger, OtherMonth, Reservation, Settlement, epoch, keys, sweep
+from accounts.ledger.refusals import BudgetRefusal, BudgetReserved, BudgetSpent
+from accounts.ledger.sweep import DEAD_AFTER_S
+from accounts.limits import Budget, Month, Scope, counter_name
+from accounts.models import MonthlyTally
+from accounts.redis import Redis, sync_client
+from accounts.tests.clock import RedisClock
+from accounts.tests.ledgers import counted, open_empty_redis
+from proxy.models import DeadLetter, StreamPosition, Usage
+from proxy.tests.usage_events import event
+from proxy.usage.drain import drain
+from proxy.usage.rebuild import rebuild
+from proxy.usage.reconciliation import differences
+
+T = TypeVar("T")
+UTC_ZONE = ZoneInfo("UTC")
+MOMENTS = [datetime(2026, 11, 15, tzinfo=UTC), datetime(2026, 12, 15, tzinfo=UTC)]
+MONTHS = ["2026-11", "2026-12"]
+TENANT, USER = 1, 7
+KEYS = [str(uuid.UUID(int=number)) for number in (1, 2)]
+LIMITS: dict[Scope, int] = {"tenant": 2000, "user": 1500, "key": 1000}
+PROMPT = 20
+PROCESSES = 3
+
+numbers = st.integers(0, 400)
+processes = st.integers(0, PROCESSES - 1)
+
+
+def subjects_of(key: str) -> list[tuple[Scope, str]]:
+    return [("tenant", str(TENANT)), ("user", str(USER)), ("key", key)]
+
+
+@dataclass(eq=False)
+class Request:
+    """One that was admitted: `open`, then `settled`; or `swept` when its process died, or seemed to.
+
+    `place` and `life` say which process it is of. `recorded`: the database knows its end. `is_marked`: Redis knows that
+    it is settled. `held_again`: recorded as swept, but its process is alive and has brought its reservation along into
+    a new life of Redis.
+    """
+
+    name: str
+    place: int
+    life: int
+    key: str
+    month: str
+    tokens: int
+    state: str = "open"
+    used: int = 0
+    begun: bool = False
+    delivered: int = 0
+    recorded: bool = False
+    is_marked: bool = False
+    swept_for: int = 0
+    swept_is_recorded: bool = False
+    held_again: bool = False
+
+    @property
+    def counters(self) -> list[str]:
+        return [counter_name(scope, subject, self.month) for scope, subject in subjects_of(self.key)]
+
+    @property
+    def reserves(self) -> int:
+        return self.tokens if self.state == "open" or self.held_again else 0
+
+    def sweep(self) -> None:
+        """Billed for the prompt if a provider had been asked, and for what was delivered."""
+        if self.state == "open":
+            self.state, self.recorded = "swept", False
+            self.used = self.swept_for = (PROMPT if self.begun else 0) + self.delivered
+        self.held_again = False
+
+    def come_back(self) -> None:
+        """Its living process brings it along: under way, if it has not settled it."""
+        if self.state == "swept" and self.recorded:
+            self.held_again = True
+        elif self.state == "swept":
+            self.state, self.used = "open", 0
+
+    @property
+    def record(self) -> bytes:
+        return json.dumps(self._event(prompt_tokens=PROMPT)).encode()
+
+    @property
+    def settlement(self) -> Settlement:
+        ended = json.dumps(self._event(prompt_tokens=self.used)).encode()
+        return Settlement(self.name, ended, self.used, self.counters)
+
+    def _event(self, **fields: object) -> dict[str, Any]:
+        identity = {"request_id": self.name, "month": self.month, "tenant_id": TENANT, "user_id": USER}
+        return event(**{**identity, "key_id": self.key, "completion_tokens": 0, **fields})
+
+
+@dataclass
+class Process:
+    """A web process; `life` tells it from those that were there before it."""
+
+    life: int
+    client: Redis
+    ledger: Ledger
+
+
+class LedgerModel(RuleBasedStateMachine):
+    """Three processes, one tenant, one user with two keys, two months.
+
+    `is_exact`: nothing was lost since the last drain. Until then counters may say too much, but never too little.
+    """
+
+    clock: ClassVar[RedisClock]
+    requests = Bundle("requests")
+
+    @initialize(target=requests)
+    def open(self) -> Any:
+        """With a few requests under way, so that from the first step on there is something to end."""
+        for rows in (Usage, MonthlyTally, StreamPosition, DeadLetter):
+            rows.objects.all().delete()
+        open_empty_redis()
+        self.clock.set(MOMENTS[0])
+        self.runner = asyncio.Runner()
+        self.month = self.made = self.lives = 0
+        self.known: dict[str, Request] = {}
+        self.top_ups: Counter[tuple[str, str]] = Counter()
+        self.is_exact = True
+        self.processes = [self.spawn() for _ in range(PROCESSES)]
+        first = [
+            self.admitted([self.make_request(number % PROCESSES, KEYS[number % 2], 100)])[0] for number in range(6)
+        ]
+        for request in first[:4]:
+            self.deliver(request, 30)
+        return multiple(*first)
+
+    def teardown(self) -> None:
+        for process in self.processes:
+            self.run(process.client.close())
+        self.runner.close()
+
+    # ---- What can happen -----------------------------------------------------------------------------------------
+
+    @rule(target=requests, place=processes, key=st.sampled_from(KEYS), bounds=st.lists(numbers, min_size=1, max_size=2))
+    def admit(self, place: int, key: str, bounds: list[int]) -> Any:
+        """One request, or two together: all or none."""
+        made = [self.make_request(place, key, bound) for bound in bounds]
+        refusal = self.expected_refusal(key, sum(bounds))
+        if refusal is None:
+            return multiple(*self.admitted(made))
+        with pytest.raises(BudgetRefusal) as refused:
+            self.run(self.processes[place].ledger.admit(self.ask_of(made)))
+        assert type(refused.value) is refusal
+        return multiple()
+
+    @rule(place=processes, tokens=st.integers(1, 100))
+    def lose_the_reply_of_an_admission(self, place: int, tokens: int) -> None:
+        """Its caller was told 503, so nothing may stay reserved."""
+        request = self.make_request(place, KEYS[0], tokens)
+        if self.expected_refusal(KEYS[0], tokens) is None:
+            ledger = self.processes[place].ledger
+            self.run(ledger.admit(self.ask_of([request])))
+            del ledger._open[request.name]
+            self.release_strays(ledger)
+
+    @rule()
+    def ask_for_another_month(self) -> None:
+        ledger = self.processes[0].ledger
+        request = self.make_request(0, KEYS[0], 1)
+        other = Month(UTC_ZONE, *map(int, MONTHS[1 - self.month].split("-")))
+        with pytest.raises(OtherMonth):
+            self.run(ledger.admit(Ask(1, other, [Reservation(request.name, request.record, 1)])))
+
+    @rule(request=requests, delivered=numbers)
+    def deliver(self, request: Request, delivered: int) -> None:
+        """Its provider is asked, and a stream reaches a checkpoint."""
+        if self.is_held(request) and request.state == "open":
+            request.begun, request.delivered = True, request.delivered + delivered
+            self.run(_note_progress(self.processes[request.place].ledger, request))
+
+    @rule(request=requests, used=numbers)
+    def settle(self, request: Request, used: int) -> None:
+        """Also late, after the sweep took its process for dead: then the difference counts."""
+        if self.is_held(request):
+            self.is_exact &= not request.held_again
+            request.state, request.used, request.recorded, request.held_again = "settled", used, False, False
+            assert self.run(self.processes[request.place].ledger.settle(request.settlement))
+            request.is_marked = True
+
+    @rule(request=requests, used=numbers)
+    def settle_again(self, request: Request, used: int) -> None:
+        """Once is enough. Where Redis lost its marks, the drain finds that there is a row."""
+        if request.state == "settled" and self.is_alive(request):
+            again = Settlement(request.name, request.settlement.event, request.used, request.counters)
+            counts = self.run(self.processes[request.place].ledger.settle(again))
+            assert not (counts and request.is_marked)
+            request.is_marked = True
+            self.is_exact &= not counts
+
+    @rule(place=processes)
+    def crash(self, place: int) -> None:
+        self.run(self.processes[place].client.close())
+        self.processes[place] = self.spawn()
+
+    @rule(place=processes)
+    def take_for_dead(self, place: int) -> None:
+        """The sweep settles for a process that only was silent for a while, and for all that are dead."""
+        alive = [process for process in self.processes if process is not self.processes[place]]
+        silent = [name for name in self.beats() if name not in {process.ledger.process for process in alive}]
+        sync_client().zadd(keys.PROCESSES, dict.fromkeys(silent, self.seconds() - DEAD_AFTER_S - 1))
+        sweep()
+        for request in list(self.known.values()):
+            if request.life not in {process.life for process in alive}:
+                self.is_exact &= not request.held_again
+                request.sweep()
+        self.run(self.processes[place].ledger.heartbeat())
+
+    @rule(place=processes)
+    def beat(self, place: int) -> None:
+        """The process forgets what is recorded."""
+        self.run(self.processes[place].ledger.heartbeat())
+
+    @rule()
+    def record(self) -> None:
+        """The drain: afterwards nothing is uncertain, and every request that has ended has its row."""
+        drain()
+        self.is_exact = True
+        ended = {request.name: request for request in self.known.values() if request.state != "open"}
+        for request in ended.values():
+            request.recorded = True
+            request.swept_is_recorded |= request.state == "swept"
+        rows = {row.request_id: row.total_tokens for row in Usage.objects.all()}
+        assert rows == {name: request.used for name, request in ended.items()}
+        assert [difference for month in MONTHS for difference in differences(month)] == []
+
+    @rule()
+    def lose_redis(self) -> None:
+        """It comes back empty: what only it and a dead process knew is gone, and nothing else."""
+        sync_client().flushdb()
+        for request in list(self.known.values()):
+            request.is_marked = request.is_marked and not request.recorded
+            if self.is_alive(request):
+                request.come_back()
+            elif not request.recorded:
+                self.forget(request)
+        self.start_anew()
+
+    @rule(data=st.data(), recorded=st.booleans())
+    def lose_the_last_second(self, data: st.DataObject, recorded: bool) -> None:
+        """Redis comes back as it was before some settlements, which may be recorded already."""
+        before = {name: sync_client().dump(name) or b"" for name in self.names()}
+        held = [request for request in self.known.values() if self.is_held(request)]
+        for request in data.draw(st.lists(st.sampled_from(held), unique=True), "settled") if held else []:
+            self.settle(request, data.draw(numbers, "used"))
+        if recorded:
+            self.record()
+        sync_client().flushdb()
+        for name, value in before.items():
+            sync_client().restore(name, 0, value)
+        epoch.end()
+        self.start_anew()
+        for process in self.processes:
+            self.release_strays(process.ledger)
+
+    @rule(scope=st.sampled_from(list(LIMITS)), tokens=st.integers(-300, 300))
+    def top_up(self, scope: str, tokens: int) -> None:
+        self.top_ups[scope, MONTHS[self.month]] += tokens
+
+    @rule()
+    def begin_another_month(self) -> None:
+        """What was admitted before is settled in its own."""
+        self.month = 1
+        self.clock.set(MOMENTS[1])
+
+    # ---- What must be so -----------------------------------------------------------------------------------------
+
+    @invariant()
+    def counters_say_what_the_model_says(self) -> None:
+        spent, reserved = Counter[str](), Counter[str]()
+        for request in self.known.values():
+            for counter in request.counters:
+                spent[counter] += request.used
+                reserved[counter] += request.reserves
+        for counter in {budget.counter(month) for month in MONTHS for key in KEYS for budget in self.budgets(key)}:
+            now_spent, now_reserved = counted(counter)
+            assert now_reserved == reserved[counter]
+            assert now_spent == spent[counter] or (now_spent > spent[counter] and not self.is_exact)
+
+    # ---- How it is done ------------------------------------------------------------------------------------------
+
+    def run(self, work: Awaitable[T]) -> T:
+        async def wait() -> T:
+            return await work
+
+        return self.runner.run(wait())
+
+    def spawn(self) -> Process:
+        self.lives += 1
+        client = self.run(_client())
+        process = Process(self.lives, client, Ledger(client))
+        self.run(process.ledger.join(epoch.current()))
+        self.run(process.ledger.heartbeat())
+        return process
+
+    def start_anew(self) -> None:
+        """The counters are rebuilt, and every process joins."""
+        self.is_exact = False
+        self.clock.set(MOMENTS[self.month])
+        rebuild()
+        sync_client().hset(keys.EPOCH, "opens_ms", 0)
+        for process in self.processes:
+            self.run(process.ledger.join(epoch.current()))
+            self.run(process.ledger.heartbeat())
+
+    def admitted(self, made: list[Request]) -> list[Request]:
+        """Twice, as if the first reply had been lost: it reserves once."""
+        for _ in range(2):
+            self.run(self.processes[made[0].place].ledger.admit(self.ask_of(made)))
+        self.known.update({request.name: request for request in made})
+        return made
+
+    def make_request(self, place: int, key: str, tokens: int) -> Request:
+        self.made += 1
+        return Request(f"r{self.made}", place, self.processes[place].life, key, MONTHS[self.month], tokens)
+
+    def ask_of(self, made: list[Request]) -> Ask:
+        month = Month(UTC_ZONE, *map(int, MONTHS[self.month].split("-")))
+        reservations = [Reservation(request.name, request.record, request.tokens) for request in made]
+        return Ask(1, month, reservations, budgets=self.budgets(made[0].key))
+
+    def budgets(self, key: str) -> list[Budget]:
+        return [
+            Budget(scope, subject, LIMITS[scope], top_ups={month: self.top_ups[scope, month] for month in MONTHS})
+            for scope, subject in subjects_of(key)
+        ]
+
+    def expected_refusal(self, key: str, tokens: int) -> type[BudgetRefusal] | None:
+        month = MONTHS[self.month]
+        for budget in self.budgets(key):
+            spent, reserved = counted(budget.counter(month))
+            if spent + reserved + tokens > (limit := budget.limit_in(month) or 0):
+                return BudgetSpent if spent + tokens > limit else BudgetReserved
+        return None
+
+    def is_alive(self, request: Request) -> bool:
+        return request.name in self.known and self.processes[request.place].life == request.life
+
+    def is_held(self, request: Request) -> bool:
+        """Whether its process is alive, and has not settled it."""
+        return self.is_alive(request) and request.state != "settled"
+
+    def forget(self, request: Request) -> None:
+        """It was known to Redis and a dead process; where it was recorded as swept, that stays."""
+        if request.swept_is_recorded:
+            request.state, request.used, request.recorded = "swept", request.swept_for, True
+        else:
+            del self.known[request.name]
+
+    def release_strays(self, ledger: Ledger) -> None:
+        for _ in range(2):
+            self.run(ledger.release_strays())
+
+    def beats(self) -> list[str]:
+        found: Any = sync_client().zrange(keys.PROCESSES, 0, -1)
+        return [name.decode() for name in found]
+
+    def names(self) -> list[bytes]:
+        found: Any = sync_client().keys("*")
+        return list(found)
+
+    def seconds(self) -> int:
+        seconds: Any = sync_client().time()
+        return int(seconds[0])
+
+
+async def _client() -> Redis:
+    return Redis()
+
+
+async def _note_progress(ledger: Ledger, request: Request) -> None:
+    ledger.begin(request.name)
+    ledger.checkpoint(request.name, request.delivered)
+    await ledger.committed_version()  # what was noted has arrived
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_ledger_does_what_its_model_does(redis_clock: RedisClock):
+    LedgerModel.clock = redis_clock
+    run_state_machine_as_test(
+        LedgerModel, settings=hypothesis_settings(max_examples=40, stateful_step_count=30, deadline=None)
+    )
