@@ -185,6 +185,18 @@ def test_a_request_that_only_seemed_to_have_crashed_is_corrected(*, together: bo
     assert counted(counter) == (42, 0)
 
 
+def test_a_request_that_used_less_than_its_crash_was_billed_is_corrected():
+    counter = counter_name("user", "7", "2026-11")
+    late = event(status="ok", user_id=7, prompt_tokens=5, completion_tokens=2)
+    append_counted({**late, "status": "crashed", "prompt_tokens": 30, "completion_tokens": 12}, 42, counter)
+    drain()
+    append_counted(late, -35, counter)
+    drain()
+    assert Usage.objects.get().total_tokens == 7
+    assert MonthlyTally.objects.get(scope="user", subject="7").tokens == 7
+    assert counted(counter) == (7, 0)
+
+
 def test_a_crash_that_is_reported_late_changes_nothing():
     counter = counter_name("user", "7", "2026-11")
     done = event(status="ok", user_id=7, prompt_tokens=30, completion_tokens=12)

@@ -25,7 +25,11 @@ def add(usages: Iterable[Usage], *, replaced: Iterable[Usage] = (), addresses: M
             tally = sums[scope, subject, usage.month]
             tally[:] = [total + count for total, count in zip(tally, counts, strict=True)]
     # In one order everywhere, so that two transactions can never wait for each other.
-    rows: list[tuple[str | int, ...]] = [(*subject, *totals) for subject, totals in sorted(sums.items())]
+    rows: list[tuple[str | int, ...]] = [
+        # What is below zero is taken from a tally that is there; Postgres checks the row to insert all the same.
+        (*subject, *(max(0, total) for total in totals), *totals)
+        for subject, totals in sorted(sums.items())
+    ]
     if rows:
         with connection.cursor() as cursor:
             cursor.executemany(_statement(), rows)
@@ -42,7 +46,7 @@ def _statement() -> str:
     table = connection.ops.quote_name(MonthlyTally._meta.db_table)
     names = ", ".join(COUNTS)
     values = ", ".join(["%s"] * (3 + len(COUNTS)))
-    added = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in COUNTS)
+    added = ", ".join(f"{name} = {table}.{name} + %s" for name in COUNTS)
     return (
         f"INSERT INTO {table} (scope, subject, month, {names}) VALUES ({values}) "  # noqa: S608 - our own names
         f"ON CONFLICT (scope, subject, month) DO UPDATE SET {added}"
