@@ -60,10 +60,11 @@ class HungUp(Exception):
 
 
 class Callers:
-    """Many clients at once. `heard` takes each outcome as it is known."""
+    """Many clients at once. `patient`: who is told to come back later (503) does so."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patient: bool = False) -> None:
         self._url = f"{url}/v1/chat/completions"
+        self._patient = patient
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[aiohttp.ClientSession]:
@@ -92,10 +93,11 @@ class Callers:
 
         async def client(session: aiohttp.ClientSession) -> None:
             for wish in waiting:
-                outcome = await self.ask(session, wish)
-                heard(outcome)
-                if outcome.status == 503:  # told to come back later
+                while (outcome := await self.ask(session, wish)).status == 503:
                     await asyncio.sleep(PAUSE_S)
+                    if not self._patient:
+                        break
+                heard(outcome)
 
         async with self._session() as session:
             await asyncio.gather(*(client(session) for _ in range(at_once)))

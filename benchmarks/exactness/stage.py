@@ -202,6 +202,8 @@ class Stage:
             "SECRET_KEY": secrets.token_urlsafe(48),
             "GATEWAY_DATA_DIR": str(self._folder),
             "GATEWAY_DATABASE_POOL": "4",
+            # A machine that runs all of this is short of time: Redis, if it is there at all, is waited for.
+            "GATEWAY_REDIS_TIMEOUT_MS": "2000",
         }
 
     def manage(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":

@@ -132,7 +132,7 @@ async def ask(stage: Stage, wishes: list[Wish], *, held: bool) -> list[Outcome]:
         finally:
             await asyncio.to_thread(stage.ask_provider, "/gate/open", post=True)
 
-    asking = Callers(stage.url).ask_all(wishes, at_once=len(wishes), heard=heard)
+    asking = Callers(stage.url, patient=True).ask_all(wishes, at_once=len(wishes), heard=heard)
     outcomes, _ = await asyncio.gather(asking, open_gate() if held else asyncio.sleep(0))
     return outcomes
 

@@ -23,7 +23,7 @@ def show(stage: Stage, scale: float = 1.0) -> Report:
         }
     )
     wishes = [Wish(f"l{number}", keys[number % 2], chat({"id": f"l{number}"})) for number in range(REQUESTS)]
-    outcomes = asyncio.run(Callers(stage.url).ask_all(wishes, at_once=REQUESTS))
+    outcomes = asyncio.run(Callers(stage.url, patient=True).ask_all(wishes, at_once=REQUESTS))
     statuses = Counter(outcome.status for outcome in outcomes)
     books = Books(stage, keys)
     books.settle()

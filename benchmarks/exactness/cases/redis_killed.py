@@ -138,7 +138,7 @@ async def _hold_through(stage: Stage, requests: list[Wish], disaster: Disaster) 
     def held(count: int) -> bool:
         return int(stage.ask_provider("/waiting")) + len(refused) == count
 
-    callers, first, others = Callers(stage.url), requests[:HELD], requests[HELD:]
+    callers, first, others = Callers(stage.url, patient=True), requests[:HELD], requests[HELD:]
     await asyncio.to_thread(stage.ask_provider, "/gate/closed", post=True)
     try:
         asking_first = asyncio.ensure_future(callers.ask_all(first, at_once=HELD))

@@ -24,7 +24,7 @@ def still_fit(stage: Stage, keys: list[Key], limit: int, report: Report) -> None
     left = limit - sum(row.tokens for row in books.rows())
     bodies = [_body_that_reserves(left // FIT, f"r-{number:05}") for number in range(ASKED)]
     wishes = [Wish(body["script"]["id"], keys[0], body) for body in bodies]
-    outcomes = asyncio.run(Callers(stage.url).ask_all(wishes, at_once=ASKED))
+    outcomes = asyncio.run(Callers(stage.url, patient=True).ask_all(wishes, at_once=ASKED))
     books.settle()
     admitted = sum(outcome.whole for outcome in outcomes)
     report.expect(admitted, FIT, "requests admitted afterwards")
