@@ -4,9 +4,14 @@ from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from accounts.errors import GatewayError, InvalidRequest, NotFound, error_response, request_id_of
+from accounts.errors import GatewayError, InvalidRequest, NotFound, NotPermitted, error_response, request_id_of
 
 API_PREFIXES = ("/v1/", "/chat/", "/auth/", "/api/", "/models", "/compare_models", "/health")
+# These pages are static, with a style of their own: nothing else is to be run, loaded or framed.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'none'; "
+    "base-uri 'none'"
+)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -23,7 +28,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's handler404: a page for browsers, the contract's error for everyone else."""
     if _wants_page(request):
-        return render(request, "404.html", status=404)
+        return _page(request, "404.html", 404)
     refusal = NotFound(f"There is nothing at {request.path[:200]}. See /api/docs for the routes.")
     return error_response(refusal, request_id_of(request))
 
@@ -31,9 +36,23 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500."""
     if _wants_page(request):
-        return render(request, "500.html", {"request_id": request_id_of(request)}, status=500)
+        return _page(request, "500.html", 500, request_id=request_id_of(request))
     refusal = GatewayError("The gateway made a mistake. Try again; if it happens again, report the request id.")
     return error_response(refusal, request_id_of(request))
+
+
+def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Django's CSRF_FAILURE_VIEW: a form that another site may have sent, or a page that was open for too long."""
+    if _wants_page(request):
+        return _page(request, "403_csrf.html", 403)
+    refusal = NotPermitted(f"{reason} Reload the page, and send it again.".lstrip(), code="csrf_failed")
+    return error_response(refusal, request_id_of(request))
+
+
+def _page(request: HttpRequest, template: str, status: int, **context: str) -> HttpResponse:
+    response = render(request, template, context, status=status)
+    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return response
 
 
 def _wants_page(request: HttpRequest) -> bool:

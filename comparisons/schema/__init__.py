@@ -35,7 +35,7 @@ from proxy.schema.headers import ANSWERS, CACHE_CONTROL, TAGS, TIMEOUT
 
 MEMBERS: Any = [{"Bearer": []}, {"ApiKey": []}]
 OPTIONS = [TAGS, TIMEOUT, CACHE_CONTROL]
-OF_ONE_MODEL = {"x-gateway-model", "x-gateway-provider", "Age", "x-gateway-cost-usd"}
+OF_ONE_MODEL = {"Age", "x-gateway-cost-usd"}
 HEADERS = [header for header in ANSWERS if header.name not in OF_ONE_MODEL]
 COST = OpenApiParameter(
     "x-gateway-cost-usd",

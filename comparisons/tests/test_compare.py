@@ -196,6 +196,16 @@ def test_the_headers_of_plain_calls_hold_for_every_slot(
     assert {each["error"]["code"] for each in late.json()["answers"]} == {"timeout"}
 
 
+def test_the_headers_tell_who_answered(compare: Compare, catalogue: Catalogue, provider: FakeProvider):
+    for name in ("one", "two", "three"):
+        catalogue.model(f"fake/{name}")
+        provider.on(name, error(503) if name == "two" else stream(chunks("Paris")))
+    response = compare("fake/one", "fake/two", "fake/three")
+    assert response.headers["x-gateway-model"] == "fake/one, fake/three"
+    assert response.headers["x-gateway-provider"] == "fake, fake"
+    assert "x-gateway-model" not in compare("fake/two", "fake/two").headers
+
+
 def test_the_fastest_and_the_cheapest_are_named(compare: Compare, catalogue: Catalogue, provider: FakeProvider):
     for name, price in (("one", 1), ("two", 2), ("three", 1)):
         catalogue.model(f"fake/{name}", input_price_per_mtok=0, output_price_per_mtok=price * 100_000)

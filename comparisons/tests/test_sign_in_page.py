@@ -55,7 +55,21 @@ def test_signing_out_ends_the_session(cast: Cast):
 
 
 def test_a_form_of_another_site_cannot_sign_in(cast: Cast):
-    assert sign_in("alice", client=Client(enforce_csrf_checks=True)).status_code == 403
+    refused = sign_in("alice", client=Client(enforce_csrf_checks=True, headers={"accept": "text/html"}))
+    assert refused.status_code == 403
+    assert "Go back, reload the page" in text_of(refused)
+    assert "sessionid" not in refused.cookies
+    assert sign_in("alice", client=Client(enforce_csrf_checks=True)).json()["error"]["code"] == "csrf_failed"
+
+
+@pytest.mark.parametrize("place", ["/comparisons/none", "/nowhere/", SIGN_IN])
+def test_pages_that_refuse_may_run_and_load_nothing(cast: Cast, place: str):
+    browser = Client(enforce_csrf_checks=True, headers={"accept": "text/html"})
+    browser.force_login(cast.alice.user)
+    refused = browser.post(place) if place == SIGN_IN else browser.get(place)
+    assert refused.status_code in {403, 404}
+    assert "default-src 'none'" in refused["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in refused["Content-Security-Policy"]
 
 
 def test_after_ten_guesses_at_a_username_the_page_says_to_wait(

@@ -15,7 +15,7 @@ from comparisons.chat import ChoicesStream, completion, is_comparison, parse
 from comparisons.models.answer import AnswerStatus
 from comparisons.models.comparison import Source
 from comparisons.run import Run, Step
-from comparisons.views.compare import Comparing, admission_headers, none_answered, outcome_headers
+from comparisons.views.compare import Comparing, admission_headers, models_headers, none_answered, outcome_headers
 from proxy.gateway import running
 from proxy.options import Options
 from proxy.schema import create_chat_completion
@@ -48,7 +48,7 @@ class ComparingChatCompletions(Comparing, ChatCompletions):
         head = await _to_first_content(run, steps)
         if head[-1].kind == "done":
             return self._compared(run, model, page)
-        headers = {**admission_headers(run), **_models(run)}
+        headers = {**admission_headers(run), **models_headers(run)}
         return ChoicesStream(run, model, page, head, steps, headers, usage_chunk=asked.wants_usage_chunk)
 
     def _compared(self, run: Run, model: str, page: str) -> HttpResponse:
@@ -59,7 +59,7 @@ class ComparingChatCompletions(Comparing, ChatCompletions):
             orjson.dumps({**body, "error": none_answered(run).body(self.request_id)} if failed else body),
             status=502 if failed else 200,
             content_type="application/json",
-            headers={**admission_headers(run), **outcome_headers(run), **_models(run)},
+            headers={**admission_headers(run), **outcome_headers(run)},
         )
 
 
@@ -75,12 +75,3 @@ async def _to_first_content(run: Run, steps: AsyncIterator[Step]) -> list[Step]:
         run.leave()
         raise
     return head
-
-
-def _models(run: Run) -> dict[str, str]:
-    """Who answers, as far as it is known, in the order of the slots."""
-    told = [call.headers() for call in run.calls]
-    return {
-        name: ", ".join(headers[name] for headers in told if name in headers)
-        for name in ("x-gateway-model", "x-gateway-provider")
-    }

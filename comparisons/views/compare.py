@@ -117,4 +117,15 @@ def outcome_headers(run: Run) -> dict[str, str]:
         "x-gateway-cache": "hit" if hits == len(run.calls) else "miss" if reads else "bypass",
         "x-gateway-cost-usd": str(run.comparison.summary(run.answers)["cost_usd"]),
         "x-gateway-overhead-ms": f"{overhead:.1f}",
+        **models_headers(run),
     }
+
+
+def models_headers(run: Run) -> dict[str, str]:
+    """Who answers, as far as it is known, in the order of the slots."""
+    told = [call.headers() for call in run.calls]
+    names = {
+        name: ", ".join(headers[name] for headers in told if name in headers)
+        for name in ("x-gateway-model", "x-gateway-provider")
+    }
+    return {name: value for name, value in names.items() if value}

@@ -56,8 +56,13 @@ IDEMPOTENCY_KEY = asked(
 OPTIONS = [TAGS, TIMEOUT, CACHE_CONTROL, IDEMPOTENCY_KEY]
 
 ANSWERS = [
-    answered("x-gateway-model", {"type": "string"}, "The model that answered.", on=[200], always=True),
-    answered("x-gateway-provider", {"type": "string"}, "Its provider.", on=[200], always=True),
+    answered(
+        "x-gateway-model",
+        {"type": "string"},
+        "The model that answered; of a comparison all that did, in the order of the slots, but not on its stream.",
+        on=[200],
+    ),
+    answered("x-gateway-provider", {"type": "string"}, "Its provider; of a comparison all of them.", on=[200]),
     answered("x-gateway-attempts", {"type": "integer"}, "How many calls to providers it took."),
     answered(
         "x-gateway-cache", {"type": "string", "enum": ["hit", "miss", "bypass"]}, "What the response cache had to do."
