@@ -1,6 +1,7 @@
 """A chat completion put together from the chunks of its stream."""
 
 from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any
 
 from proxy.upstreams.base import Event
@@ -61,7 +62,9 @@ def content_of(completion: dict[str, Any]) -> str:
 
 
 def _merge(whole: dict[str, Any], delta: dict[str, Any]) -> None:
-    """Texts and lists go on, objects are merged, all else is replaced."""
+    """Texts and lists go on, objects are merged, all else is replaced. What is changed later is a copy: others read the
+    chunks, too.
+    """
     for name, value in delta.items():
         known = whole.get(name)
         if value is None:
@@ -71,21 +74,21 @@ def _merge(whole: dict[str, Any], delta: dict[str, Any]) -> None:
         elif isinstance(known, dict) and isinstance(value, dict):
             _merge(known, value)
         elif isinstance(value, list):
-            whole[name] = _joined(known if isinstance(known, list) else [], value)
+            whole[name] = known if isinstance(known, list) else []
+            _go_on(whole[name], value)
         else:
-            whole[name] = value
+            whole[name] = deepcopy(value)
 
 
-def _joined(known: list[Any], more: list[Any]) -> list[Any]:
+def _go_on(known: list[Any], more: list[Any]) -> None:
     """Items with an `index` (tool calls) go on with the one of the same index; others follow."""
-    joined = list(known)
     for item in more:
-        same = next((each for each in joined if _index(item) is not None and _index(each) == _index(item)), None)
+        index = _index(item)
+        same = None if index is None else next((each for each in known if _index(each) == index), None)
         if same is None:
-            joined.append(dict(item) if isinstance(item, dict) else item)
+            known.append(deepcopy(item))
         else:
             _merge(same, item)
-    return joined
 
 
 def _index(item: Any) -> int | None:

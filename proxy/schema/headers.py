@@ -14,14 +14,13 @@ def asked(name: str, schema: dict[str, Any], description: str) -> OpenApiParamet
 
 
 def answered(
-    name: str, schema: dict[str, Any], description: str, *, on: list[int | str] | None = None, always: bool = False
+    name: str, schema: dict[str, Any], description: str, *, on: list[int | str] | None = None
 ) -> OpenApiParameter:
     """A header of answers: of those with the statuses `on`, or of all."""
     return OpenApiParameter(
         name,
         schema,
         OpenApiParameter.HEADER,
-        required=always,
         description=description,
         response=on or True,
     )
