@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -22,10 +22,12 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from accounts import webhooks
-from accounts.limits import Month
+from accounts.ledger import keys
+from accounts.limits import Month, counter_name
 from accounts.models import APIKey, BudgetWarning, MonthlyTally, Tenant, TopUp, User, WarningDelivery
 from accounts.models.budget_warning import THRESHOLDS, BudgetScope
 from accounts.models.tenant import BudgetMode
+from accounts.redis import sync_client
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +55,22 @@ class Limited:
 
 
 def note(now: datetime | None = None) -> int:
-    """Write a warning for each threshold that a budget has reached this month; returns how many are new."""
+    """Write a warning for each threshold that a budget has reached this month; returns how many are new.
+
+    A budget that is nearly used up and had to refuse a request has reached 100 %: it need not come to the last token.
+    Raises RedisError.
+    """
     now = now or timezone.now()
-    return sum(
-        _note(budget, month, used, limit)
+    refused = cast("set[bytes]", sync_client().smembers(keys.EXHAUSTED))
+    noted = sum(
+        _note(budget, month, used, limit, refused=counter_name(budget.scope, budget.subject, month).encode() in refused)
         for budgets in (_tenants(), _users(), _keys())
         for batch in _batches(budgets)
         for budget, month, used, limit in _standing(batch, now)
     )
+    if refused:
+        sync_client().srem(keys.EXHAUSTED, *refused)
+    return noted
 
 
 def send(for_at_most_s: float) -> int:
@@ -149,8 +159,10 @@ def _top_ups(scope: BudgetScope, subjects: set[str], months: set[str]) -> dict[t
     return {(str(subject), month): tokens for subject, month, tokens in sums}
 
 
-def _note(budget: Limited, month: str, used: int, limit: int) -> int:
+def _note(budget: Limited, month: str, used: int, limit: int, *, refused: bool) -> int:
     reached = [threshold for threshold in THRESHOLDS if used * 100 >= threshold * limit]
+    if refused and reached:
+        reached = list(THRESHOLDS)
     known = BudgetWarning.objects.filter(scope=budget.scope, subject=budget.subject, month=month, limit=limit)
     noted = set(known.values_list("threshold", flat=True)) if reached else set()
     return sum(_write(budget, month, used, limit, threshold) for threshold in reached if threshold not in noted)

@@ -10,7 +10,7 @@ from django.conf import settings
 from accounts.errors import PartUnavailable
 from accounts.ledger import Admission, Ask, Ledger, OtherMonth, Reservation
 from accounts.ledger.local_limits import LocalLimits
-from accounts.ledger.refusals import BudgetRefusal
+from accounts.ledger.refusals import BudgetRefusal, BudgetSpent
 from accounts.limits import Month
 from proxy import cache, estimate
 from proxy.call import Call
@@ -64,6 +64,8 @@ async def _reserve_closely(ledger: Ledger, calls: Sequence[Call], version: int) 
     except BudgetRefusal as refusal:
         shortened = _clamped(calls, closer, refusal.left)
         if shortened is None:
+            if isinstance(refusal, BudgetSpent):
+                ledger.note_exhausted(refusal)
             raise
         await _ask(ledger, calls, version, [shortened])
 

@@ -17,6 +17,7 @@ SETTLED = key("settled")
 SWEPT = key("swept")
 PROCESSES = key("processes")
 BREAKERS = key("breakers")
+EXHAUSTED = key("exhausted")
 
 __all__ = ["EPOCH"]
 

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from accounts.errors import PartUnavailable
 from accounts.ledger import keys
 from accounts.ledger.admission import Admission, Ask, BudgetState, EpochEnded, LedgerClosed, Reservation, read
+from accounts.ledger.refusals import BudgetSpent
 from accounts.ledger.settlement import Settlement
 from accounts.limits import Budget, Month
 from accounts.redis import CONFIGURATION_VERSION, Redis
@@ -198,6 +199,11 @@ class Ledger:
             held.completion_tokens = completion_tokens
             self._note(request_id, "completion_tokens", completion_tokens)
 
+    def note_exhausted(self, refusal: BudgetSpent) -> None:
+        """Remember which budget had no room left, for its warning. Not waited for."""
+        noted = self._redis.execute("SADD", keys.EXHAUSTED, refusal.counter)
+        noted.add_done_callback(_log_failure)
+
     def _note(self, request_id: str, field: str, value: int) -> None:
         noted = self._redis.execute("EVAL", keys.NOTE.source, 1, keys.reservation(request_id), field, value)
         noted.add_done_callback(_log_failure)
@@ -273,4 +279,4 @@ def _place(stream_id: bytes) -> tuple[int, int]:
 
 def _log_failure(noted: "asyncio.Future[Any]") -> None:
     if not noted.cancelled() and (error := noted.exception()):
-        logger.warning("A request's progress was not noted: %s", type(error).__name__)
+        logger.warning("Something about a request was not noted: %s", type(error).__name__)

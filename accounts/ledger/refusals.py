@@ -50,9 +50,10 @@ class BudgetRefusal(GatewayError):
 
     status = 429
 
-    def __init__(self, message: str, budget: Budget, *, left: int, **kwargs: Any) -> None:
+    def __init__(self, message: str, budget: Budget, month: Month, *, left: int, **kwargs: Any) -> None:
         super().__init__(message, **kwargs)
         self.budget = budget
+        self.counter = budget.counter(str(month))
         self.left = max(0, left)
         self.headers["x-gateway-budget-remaining-tokens"] = str(self.left)
 
@@ -69,6 +70,7 @@ class BudgetReserved(BudgetRefusal):
             f"reserved {reserved:,} of the {limit - spent:,} tokens that are left, and this one may need {asked:,}. "
             "Try again in a moment, or send a smaller max_tokens.",
             budget,
+            month,
             left=limit - spent - reserved,
             retry_after_s=RESERVED_RETRY_S,
         )
@@ -86,6 +88,7 @@ class BudgetSpent(BudgetRefusal):
             f"request, which may need {asked:,}. It starts anew on {month.end:%Y-%m-%d} ({month.zone.key}). Send a "
             "smaller max_tokens or a shorter prompt, or ask an administrator for a top-up.",
             budget,
+            month,
             left=limit - spent - reserved,
             headers={"x-should-retry": "false"},
         )

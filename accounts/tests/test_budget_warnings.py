@@ -21,7 +21,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts import budget_warnings, webhooks
+from accounts.callers import tenant_budget
+from accounts.ledger import keys
 from accounts.models import BudgetWarning, MonthlyTally, Tenant, TopUp, User, WarningDelivery
+from accounts.redis import sync_client
 from accounts.tasks import warn_of_budgets
 from accounts.tests.webhook_receiver import WebhookReceiver
 from conftest import Cast
@@ -82,6 +85,17 @@ def test_a_budget_that_is_used_up_at_one_stroke_has_reached_both(cast: Cast):
     use("tenant", cast.acme, 1000)
     assert warn_of_budgets() == 2
     assert reached() == [80, 100]
+
+
+@pytest.mark.parametrize(("used", "told"), [(790, []), (930, [80, 100])])
+def test_a_budget_that_refuses_for_want_of_room_is_as_good_as_used_up(used: int, told: list[int], cast: Cast):
+    give(cast.acme, 1000)
+    use("tenant", cast.acme, used)
+    sync_client().sadd(keys.EXHAUSTED, tenant_budget(cast.acme).counter(MONTH))
+    warn_of_budgets()
+    assert reached() == told
+    assert not told or "do not fit in what is left" in str(mail.outbox[1].body)
+    assert not sync_client().exists(keys.EXHAUSTED)
 
 
 @pytest.mark.parametrize("scope", ["tenant", "user", "key"])

@@ -9,7 +9,9 @@ import httpx
 import openai
 import pytest
 
+from accounts.ledger import keys
 from accounts.models import APIKey, MonthlyTally, TopUp
+from accounts.redis import sync_client
 from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.models import Usage
 from proxy.tests.fake_provider import FakeProvider, chunks, error, stream, text
@@ -161,6 +163,7 @@ def test_tokens_taken_away_in_mid_month_are_gone_at_once(gateway: LiveGateway, c
     month = httpx.get(f"{gateway.url}/v1/usage", headers=cast.alice.headers).json()["period"]["start"][:7]
     TopUp.objects.create(tenant=cast.acme, month=month, tokens=-4990, reason="A mistake", created_by=cast.bob.user)
     assert ask(gateway, cast.alice.headers, max_tokens=50).json()["error"]["code"] == "insufficient_quota"
+    wait_until(lambda: sync_client().scard(keys.EXHAUSTED) == 1, "the refusal to be remembered, for a warning")
 
 
 def test_a_top_up_gives_room_at_once(gateway: LiveGateway, cast: Cast):
