@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Prefetch
 from redis.exceptions import RedisError
 
 from accounts.callers import Caller
@@ -12,7 +13,7 @@ from accounts.errors import InvalidRequest
 from accounts.models import User
 from comparisons.errors import ComparisonNotFound
 from comparisons.filters import Filters
-from comparisons.models import Comparison, Note, Vote
+from comparisons.models import Answer, Comparison, Note, Vote
 from comparisons.models.vote import Verdict
 from comparisons.recording.drain import drain
 
@@ -41,7 +42,8 @@ def caught_up(comparison: Comparison) -> Comparison:
 def page(caller: Caller, filters: Filters, pages: str) -> dict[str, Any]:
     """A list in OpenAI's shape, the newest first; answers without their texts."""
     found = filters.of(Comparison.objects.of_tenant(caller.tenant_id)).defer("messages", "params")
-    rows = list(found.prefetch_related("answers", "tags", "votes")[: filters.limit + 1])
+    answers = Prefetch("answers", Answer.objects.defer("response", "content"))
+    rows = list(found.prefetch_related(answers, "tags", "votes")[: filters.limit + 1])
     shown = rows[: filters.limit]
     return {
         "object": "list",

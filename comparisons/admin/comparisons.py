@@ -145,6 +145,10 @@ class ComparisonAdmin(ReadOnly):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return [name for row in self.fields for name in ([row] if isinstance(row, str) else row)]
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """None, too, for an id that no database can hold."""
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
     def get_queryset(self, request: HttpRequest) -> Any:
         answers = Answer.objects.only("comparison_id", "slot", "requested_model").order_by("slot")
         votes = Vote.objects.only("comparison_id")

@@ -65,7 +65,7 @@ class Answer(models.Model):
 
     def public(self, *, whole: bool = True) -> dict[str, Any]:
         """The contract's entry; without the response's own body where it is not wanted `whole`."""
-        entry = {
+        return {
             "slot": self.slot,
             "label": self.label,
             "requested_model": self.requested_model,
@@ -74,8 +74,7 @@ class Answer(models.Model):
             "provider": self.provider or None,
             "request_id": self.request_id or None,
             "status": self.status,
-            "response": self.response,
-            "content": self.content,
+            **({"response": self.response, "content": self.content} if whole else {}),
             "metrics": {
                 "ttft_ms": self.ttft_ms,
                 "latency_ms": self.latency_ms,
@@ -85,7 +84,6 @@ class Answer(models.Model):
             "cost_usd": usd(self.cost_microusd),
             "error": self.error,
         }
-        return entry if whole else {name: value for name, value in entry.items() if name not in {"response", "content"}}
 
 
 def usd(microusd: int) -> str:

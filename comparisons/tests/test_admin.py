@@ -51,6 +51,12 @@ def is_refused(response: Any) -> bool:
     return response.status_code in {403, 404} or (response.status_code == 302 and response["Location"] == "/admin/")
 
 
+def test_an_id_that_no_database_can_hold_leads_nowhere(operator: Client):
+    for model in MODELS:
+        address = f"/admin/comparisons/{model._meta.model_name}/%00/change/"
+        assert is_refused(operator.get(address))
+
+
 @pytest.mark.parametrize(("model", "name"), list(pages_of_one_row()))
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_no_page_of_another_tenants_row_opens(cast: Cast, administrator: Client, model, name, method):

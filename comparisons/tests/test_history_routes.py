@@ -9,7 +9,12 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from accounts.callers import Caller
+from comparisons import stored
+from comparisons.filters import Filters
 from comparisons.models import Comparison, Note, Vote
 from comparisons.tests.rows import make_comparison
 from conftest import Cast, Catalogue
@@ -261,3 +266,13 @@ def test_an_address_that_is_nearly_an_id_finds_nothing(compare: Compare, http: h
     first = compare("demo/echo", "demo/echo").json()
     assert http.post(f"/v1/comparisons/{first['id']}%00/rerun", json={}).status_code == 404
     assert http.get(f"/v1/comparisons/{first['id']}%00").status_code == 404
+
+
+def test_a_list_leaves_the_answers_texts_in_the_database(cast: Cast):
+    make_comparison(cast.alice.user, "a/one", "b/two")
+    caller = Caller.from_user(cast.alice.user)
+    assert caller is not None
+    with CaptureQueriesContext(connection) as queries:
+        [row] = stored.page(caller, Filters(), "/")["data"]
+    assert [answer["status"] for answer in row["answers"]] == ["ok", "ok"]
+    assert not [query for query in queries if '"response"' in query["sql"] or '"content"' in query["sql"]]
