@@ -54,16 +54,20 @@ class Slot:
         """Raises nothing but its own cancellation; `interrupt` notes that."""
         self._began = time.perf_counter()
         try:
-            await self._in_time()
-        except GatewayError as failure:
-            self._fail(failure, failure)
-        except UpstreamFailure as failure:
-            await self._cut(failure)
+            await self._ask()
         except Exception as mistake:
             logger.exception("Unexpected error in request %s of a comparison", self.call.request_id)
             self._fail(
                 mistake, GatewayError("The gateway made a mistake. Run it again; if it happens again, report it.")
             )
+
+    async def _ask(self) -> None:
+        try:
+            await self._in_time()
+        except GatewayError as failure:
+            self._fail(failure, failure)
+        except UpstreamFailure as failure:
+            await self._cut(failure)
 
     async def _in_time(self) -> None:
         try:
@@ -114,7 +118,8 @@ class Slot:
         """An answer that broke off; what came of it is kept, and paid for."""
         if self.call.served_by:
             failure.redact(self.call.served_by.target.api_key)
-        self.call.attempts[-1].end(failure)
+        if self.call.attempts:
+            self.call.attempts[-1].end(failure)
         await measure(self.call)
         self.answer.content = self._assembly.content
         self.answer.error = {

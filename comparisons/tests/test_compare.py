@@ -1,5 +1,6 @@
 """`POST /compare_models`, answered whole."""
 
+import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from accounts.models.api_key import Comparing
 from comparisons.models import Comparison
 from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.models import Usage
+from proxy.relay import Relay
 from proxy.tests.fake_provider import (
     Behaviour,
     FakeProvider,
@@ -88,6 +90,22 @@ def test_what_goes_wrong_with_one_slot_stays_there(
     assert (bad["error"]["status"], bad["error"]["code"]) == (status, code)
     assert bad["error"]["message"]
     assert (good["status"], good["content"]) == ("ok", "Paris")
+
+
+def test_a_slot_whose_time_is_over_before_anybody_was_asked_touches_no_other(
+    compare: Compare, catalogue: Catalogue, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+):
+    async def never(*_: object) -> bool:
+        await asyncio.sleep(60)
+        return True
+
+    monkeypatch.setattr(Relay, "_may_try", never)  # of all links but the last, whose breaker it would ask Redis for
+    good = catalogue.model("fake/good")
+    catalogue.chain("careful", good, catalogue.model("fake/other"))
+    provider.on("good", stream(chunks("Paris")))
+    careful, alone = compare("careful", "fake/good", fallbacks=True, timeout_s=0.5).json()["answers"]
+    assert (careful["status"], careful["error"]["code"]) == ("error", "timeout")
+    assert (alone["status"], alone["content"]) == ("ok", "Paris")
 
 
 def test_what_a_model_said_before_it_broke_off_is_kept_and_paid_for(
