@@ -137,7 +137,9 @@ class Process:
 class LedgerModel(RuleBasedStateMachine):
     """Three processes, one tenant, one user with two keys, two months.
 
-    `is_exact`: nothing was lost since the last drain. Until then counters may say too much, but never too little.
+    `is_exact`: nothing was lost since the last drain. Until then counters may say too much, but never too little;
+    but for late settlements (`is_safe`) that were recorded, and are made again because Redis lost its last second: what
+    the sweep had guessed too much is taken off twice, until the drain, a second later, finds that out.
     """
 
     clock: ClassVar[RedisClock]
@@ -154,7 +156,7 @@ class LedgerModel(RuleBasedStateMachine):
         self.month = self.made = self.lives = 0
         self.known: dict[str, Request] = {}
         self.top_ups: Counter[tuple[str, str]] = Counter()
-        self.is_exact = True
+        self.is_exact = self.is_safe = True
         self.processes = [self.spawn() for _ in range(PROCESSES)]
         first = [
             self.admitted([self.make_request(number % PROCESSES, KEYS[number % 2], 100)])[0] for number in range(6)
@@ -253,7 +255,7 @@ class LedgerModel(RuleBasedStateMachine):
     def record(self) -> None:
         """The drain: afterwards nothing is uncertain, and every request that has ended has its row."""
         drain()
-        self.is_exact = True
+        self.is_exact = self.is_safe = True
         ended = {request.name: request for request in self.ended()}
         for request in ended.values():
             request.note_record(request.state)
@@ -267,6 +269,7 @@ class LedgerModel(RuleBasedStateMachine):
         sync_client().flushdb()
         for request in list(self.known.values()):
             request.is_marked = request.is_marked and not request.recorded
+            request.held_again = False
             if self.is_alive(request):
                 request.come_back()
             elif not request.recorded:
@@ -290,6 +293,7 @@ class LedgerModel(RuleBasedStateMachine):
         self.start_anew()
         for request, state in waiting:  # what comes back in the stream is drained before the counters are rebuilt
             request.note_record(state)
+            self.is_safe &= not (recorded and state == "swept" and request.state == "settled")
         for process in self.processes:
             self.release_strays(process.ledger)
 
@@ -315,7 +319,8 @@ class LedgerModel(RuleBasedStateMachine):
         for counter in {budget.counter(month) for month in MONTHS for key in KEYS for budget in self.budgets(key)}:
             now_spent, now_reserved = counted(counter)
             assert now_reserved == reserved[counter]
-            assert now_spent == spent[counter] or (now_spent > spent[counter] and not self.is_exact)
+            assert now_spent == spent[counter] or not self.is_exact
+            assert now_spent >= spent[counter] or not self.is_safe
 
     # ---- How it is done ------------------------------------------------------------------------------------------
 
@@ -419,10 +424,13 @@ async def _note_progress(ledger: Ledger, request: Request) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_ledger_does_what_its_model_does(redis_clock: RedisClock, settings: Settings):
-    """Fewer examples where each step is several round trips."""
+    """The same examples each time; fewer where each step is several round trips."""
     settings.GATEWAY_REDIS_TIMEOUT_S = 10  # what is tested is no matter of time
     LedgerModel.clock = redis_clock
     examples = 30 if settings.EMBEDDED else 8
     run_state_machine_as_test(
-        LedgerModel, settings=hypothesis_settings(max_examples=examples, stateful_step_count=30, deadline=None)
+        LedgerModel,
+        settings=hypothesis_settings(
+            max_examples=examples, stateful_step_count=30, deadline=None, derandomize=True, database=None
+        ),
     )
