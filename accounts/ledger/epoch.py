@@ -44,6 +44,9 @@ def begin(spent: dict[str, int], *, grace_ms: int) -> str:
     redis = sync_client()
     for names in _batched(redis.scan_iter(match=_pattern("budget", "*"), count=1000)):
         redis.delete(*names)
+    # Marks of settlements may be of a state that is gone: whoever settles again is counted, and the drain takes away
+    # what was counted before.
+    redis.delete(keys.SETTLED, keys.SWEPT)
     with redis.pipeline(transaction=False) as pipeline:
         for counter, tokens in spent.items():
             pipeline.hset(counter, "spent", tokens)

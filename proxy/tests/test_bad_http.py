@@ -193,7 +193,7 @@ ODD_HEADERS: dict[str, bytes] = {
     "x-gateway-tags": b"\xe9\xff, \x80",
     "x-gateway-timeout-s": b"1e308",
     "traceparent": b"\xff",
-    "Idempotency-Key": b"\xe9" * 300,
+    "Idempotency-Key": b"\xe9" * 255,
     "Accept": b"image/png",
     "Accept-Encoding": b"br;q=\xff",
     "Cookie": b"sessionid=\xff; csrftoken=\xfe",
