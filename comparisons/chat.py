@@ -16,6 +16,7 @@ from comparisons.models import Answer
 from comparisons.models.answer import AnswerStatus
 from comparisons.request import FEWEST_SLOTS, MOST_SLOTS, ComparisonRequest, SlotRequest
 from comparisons.run import Run, Step
+from comparisons.stream import too_slow
 from proxy.chat import ChatRequest
 from proxy.http.response import EventStreamResponse, Write
 from proxy.http.stream import KeepAlive
@@ -90,6 +91,7 @@ class ChoicesStream(EventStreamResponse):
         self._head = head
         self._rest = rest
         self._usage_chunk = usage_chunk
+        self._is_cut = False
 
     async def pump(self, write: Write) -> None:
         try:
@@ -101,9 +103,13 @@ class ChoicesStream(EventStreamResponse):
         except BaseException:
             self._run.leave()
             raise
-        await write(DONE)
+        if not self._is_cut:
+            await write(DONE)
 
     async def _tell(self, step: Step, write: Write) -> None:
+        if step.kind == "lost":
+            self._is_cut = True
+            await write(b"data: " + orjson.dumps({"error": too_slow(self._run)}) + b"\n\n")
         for fields in self._fields(step):
             await write(b"data: " + orjson.dumps({**self._chunk, **fields}) + b"\n\n")
 

@@ -1,6 +1,7 @@
 """The refusals of comparisons. Drawn in `accounts.errors` and `proxy.errors`; added here:
 
 GatewayError
+├── ReadTooSlowly       500   gateway_error           read_too_slowly    only at the end of a stream
 ├── SlotsRefused        the status of the slots' problems if they have one in common, else 400; names every one
 └── ComparisonNotFound  404   invalid_request_error   not_found      no such comparison, or another tenant's
 """
@@ -15,6 +16,16 @@ from accounts.errors import GatewayError, InvalidRequest, NotFound, NotPermitted
 class ComparisonNotFound(NotFound):
     def __init__(self, comparison_id: str) -> None:
         super().__init__(f"There is no comparison “{comparison_id[:100]}” for you. GET /v1/comparisons lists them.")
+
+
+class ReadTooSlowly(GatewayError):
+    """Told at the end of a stream, whose status was said long before."""
+
+    code = "read_too_slowly"
+
+    def __init__(self, comparison_id: str, *, is_stored: bool) -> None:
+        found = f"GET /v1/comparisons/{comparison_id} has its answers." if is_stored else "It was not to be stored."
+        super().__init__(f"The answers came faster than you read them, so this stream ends before them. {found}")
 
 
 @dataclass(frozen=True, slots=True)

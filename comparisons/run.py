@@ -23,12 +23,18 @@ logger = logging.getLogger(__name__)
 # A caller waits no longer than this for its result to be safe in Redis; it gets there all the same.
 RECORDING_PATIENCE_S = 0.25
 
-Kind = Literal["created", "started", "delta", "ended", "done"]
+# Steps that may wait for a caller who reads slowly, or not at all: then the run goes on without.
+MOST_STEPS = 10_000
+
+Kind = Literal["created", "started", "delta", "ended", "done", "lost"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Something that happened. `chunks`: what a `delta` brought, as the provider's chunks."""
+    """Something that happened. `chunks`: what a `delta` brought, as the provider's chunks.
+
+    After `done`, or `lost` for a follower who fell too far behind, nothing comes.
+    """
 
     kind: Kind
     slot: int = -1
@@ -94,7 +100,7 @@ class Run:
         while True:
             step = await steps.get()
             yield step
-            if step.kind == "done":
+            if step.kind in {"done", "lost"}:
                 return
 
     def leave(self) -> None:
@@ -160,5 +166,14 @@ class Run:
             self._journal.note(entry.ended(self.comparison))
 
     def _publish(self, step: Step) -> None:
-        if self._steps:
+        if self._steps and self._steps.qsize() >= MOST_STEPS:
+            self._lose(self._steps)
+        elif self._steps:
             self._steps.put_nowait(step)
+
+    def _lose(self, steps: asyncio.Queue[Step]) -> None:
+        """Whoever does not read is taken for gone."""
+        self.leave()
+        while not steps.empty():
+            steps.get_nowait()
+        steps.put_nowait(Step("lost"))

@@ -5,6 +5,7 @@ answer.started       {slot, label, requested_model, request_id}
 answer.delta         {slot, delta}: the text that came; `reasoning` beside it where the model thinks aloud
 answer.done          {slot, …}: the answer's whole entry; answer.error the same, with its error
 comparison.done      the comparison with its summary; its answers were told one by one
+error                {error}, and the end: for a caller who reads so slowly that too much waits
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from comparisons.errors import ReadTooSlowly
 from comparisons.models.answer import AnswerStatus
 from comparisons.run import Run, Step
 from proxy.http.response import EventStreamResponse, Write
@@ -63,9 +65,16 @@ class ComparisonStream(EventStreamResponse):
                 whole = comparison.public(answers, self._run.tags, self._url)
                 del whole["answers"]
                 yield "comparison.done", whole
+            case "lost":
+                yield "error", {"error": too_slow(self._run)}
 
 
 STARTED = ("slot", "label", "requested_model", "request_id")
+
+
+def too_slow(run: Run) -> dict[str, Any]:
+    """What stands under "error" at the end of a stream that was read too slowly."""
+    return ReadTooSlowly(run.comparison.pk, is_stored=run.is_stored).body(run.calls[0].request_id)
 
 
 def spoken(chunks: Sequence[Mapping[str, Any]]) -> dict[str, str]:

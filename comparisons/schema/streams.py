@@ -8,6 +8,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import Direction
 from rest_framework import serializers
 
+from accounts.serializers import ErrorEnvelopeSerializer
 from comparisons.schema.answers import (
     ANSWERED,
     COMPARISON,
@@ -20,7 +21,15 @@ from comparisons.schema.answers import (
 )
 from proxy.schema.fields import JSONSchema, SchemaField
 
-EVENTS = ["comparison.created", "answer.started", "answer.delta", "answer.done", "answer.error", "comparison.done"]
+EVENTS = [
+    "comparison.created",
+    "answer.started",
+    "answer.delta",
+    "answer.done",
+    "answer.error",
+    "comparison.done",
+    "error",
+]
 
 
 class AnswerDeltaSerializer(serializers.Serializer[Any]):
@@ -45,6 +54,7 @@ class ComparisonEventDataExtension(OpenApiSerializerFieldExtension):  # type: ig
             AnswerDeltaSerializer,
             AnswerSerializer,
             ComparisonHeadSerializer,
+            ErrorEnvelopeSerializer,
         ]
         refs = [auto_schema.resolve_serializer(content, direction).ref for content in contents]
         return {"type": "string", "contentMediaType": "application/json", "contentSchema": {"anyOf": refs}}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from comparisons.tests import sse
 from comparisons.tests.conftest import PROMPT
@@ -57,3 +58,20 @@ def test_what_a_model_thinks_is_told_beside_what_it_says(
     assert "".join(delta["delta"] for delta in deltas) == "Paris"
     [done, _] = [event.data for event in events if event.name == "answer.done"]
     assert done["response"]["choices"][0]["message"]["reasoning_content"] == "Hm, easy."
+
+
+def test_who_does_not_keep_up_is_told_so_and_loses_nothing(
+    http: httpx.Client, catalogue: Catalogue, provider: FakeProvider, ended: Ended, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("comparisons.run.MOST_STEPS", 3)
+    catalogue.model("fake/one")
+    provider.on("one", stream(chunks("Paris")))
+    events = ask(http, *["fake/one"] * 4)  # which all start before anybody can read
+    assert (events[-1].name, events[-1].data["error"]["code"]) == ("error", "read_too_slowly")
+    [stored] = http.get("/v1/comparisons").json()["data"]
+    assert stored["id"] in events[-1].data["error"]["message"]
+    assert [answer["content"] for answer in ended(stored["id"])["answers"]] == ["Paris"] * 4
+    body = {"model": f"compare:{','.join(['fake/one'] * 4)}", "messages": [{"role": "user", "content": PROMPT}]}
+    with http.stream("POST", "/v1/chat/completions", json={**body, "stream": True}) as chat:
+        lines = [line for line in chat.iter_lines() if line.startswith("data: ")]
+    assert "read_too_slowly" in lines[-1]
