@@ -20,6 +20,10 @@ MOST_VERDICTS = 50_000
 UNKNOWN_KEY = (
     "This API key is wrong, expired or revoked. Check it, or ask an administrator of your tenant for a new one."
 )
+NEITHER = (
+    "This is no API key of this gateway (they begin with gw_live_), and no JWT. A provider's key does not work here: "
+    "ask an administrator of your tenant for one of the gateway's."
+)
 NO_CREDENTIAL = "Send an API key: Authorization: Bearer gw_live_… (or x-api-key), or a JWT from POST /auth/token."
 MAY_NOT_CALL = (
     "This user may not call the gateway: it is inactive or belongs to no active tenant. Ask an administrator."
@@ -50,6 +54,8 @@ class Credentials:
             raise InvalidCredential(NO_CREDENTIAL)
         if credential.startswith(KEY_PREFIX) or headers.get("x-api-key"):
             return await self._key(credential, ip)
+        if credential.count(".") != 2:  # the three parts of a JWT
+            raise InvalidCredential(NEITHER)
         return await self._token(credential)
 
     async def _key(self, key: str, ip: str) -> Caller:

@@ -17,6 +17,10 @@ from proxy.errors import NoUsableModel
 from proxy.gateway import Gateway
 from proxy.options import Options
 
+FIRST_ONLY = (
+    "A comparison asks the first model of a chain alone; “fallbacks”: true asks the others, too "
+    "(in the playground: Let chains fall back)."
+)
 Authenticate = Callable[[], Awaitable[Caller]]
 
 
@@ -55,8 +59,10 @@ def _routes(catalogue: Catalogue, asked: ComparisonRequest, caller: Caller) -> l
 
 def _route(catalogue: Catalogue, name: str, caller: Caller, *, fallbacks: bool) -> Route:
     route = catalogue.route((name,), caller)
+    if fallbacks or len(route.links) < 2:
+        return route
     # A comparison must compare what it names: the chain's first model that can be asked, and no other.
-    return route if fallbacks else replace(route, links=route.links[:1])
+    return replace(route, links=route.links[:1], advice=FIRST_ONLY)
 
 
 def _call(

@@ -166,7 +166,8 @@ def _slots(
 ) -> tuple[tuple[SlotRequest, ...], tuple[SlotProblem, ...]]:
     most = MOST_SLOTS - first_slot
     if not isinstance(models, list) or not fewest <= len(models) <= most:
-        raise InvalidRequest(f"models must be a list of {fewest} to {most} models or chains.", param="models")
+        found = f"; {_counted(len(models))}" if isinstance(models, list) else ', for example ["a", "b"]'
+        raise InvalidRequest(f"models must be a list of {fewest} to {most} models or chains{found}.", param="models")
     slots, problems = [], []
     for place, asked in enumerate(models):
         try:
@@ -174,6 +175,10 @@ def _slots(
         except InvalidRequest as refusal:
             problems.append(SlotProblem(first_slot + place, refusal, place))
     return tuple(slots), tuple(problems)
+
+
+def _counted(number: int) -> str:
+    return {0: "this one is empty", 1: "this is 1"}.get(number, f"these are {number}")
 
 
 def _slot(number: int, asked: Any, messages: list[dict[str, Any]], params: dict[str, Any]) -> SlotRequest:

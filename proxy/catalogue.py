@@ -55,6 +55,7 @@ class Route:
 
     `fingerprint` changes with anything that may change an answer: the cache is keyed by it.
     `owner`: the provider of a single model, "" for a chain; `tenants`: who may use it, empty for everyone.
+    `advice`: what to do when no link answers.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Route:
     deadline_s: float = 120.0
     fall_back_on_client_errors: bool = False
     fall_back_on_content_policy: bool = False
+    advice: str = "Try again in a moment, or add a model to the chain."
     fingerprint: str = ""
 
     def is_visible_to(self, caller: Caller) -> bool:

@@ -56,7 +56,7 @@ class UpstreamError(GatewayError):
 class ChainFailed(UpstreamError):
     """No link answered."""
 
-    def __init__(self, attempts: Sequence[Attempt]) -> None:
+    def __init__(self, attempts: Sequence[Attempt], advice: str) -> None:
         failures = [attempt.failure for attempt in attempts if attempt.failure]
         status, last = _status_of(failures), failures[-1]
         waits = [
@@ -64,7 +64,7 @@ class ChainFailed(UpstreamError):
         ]
         tried = ", ".join(f"{attempt.model} ({attempt.failure.code})" for attempt in attempts if attempt.failure)
         super().__init__(
-            f"No model of the chain answered: {tried}. Try again in a moment, or add a model to the chain.",
+            f"No model of the chain answered: {tried}. {advice}",
             attempts,
             status=status,
             code=last.code,

@@ -133,7 +133,7 @@ class Relay:
         last = call.attempts[-1].failure
         if isinstance(last, ContextWindowExceeded):
             raise UpstreamRejected(last, call.attempts)
-        raise ChainFailed(call.attempts)
+        raise ChainFailed(call.attempts, call.route.advice)
 
     async def _ask_link(self, call: Call, link: Link, ask: Callable[[Link], Awaitable[T]], *, patience_s: float) -> T:
         """Ask one link, and once more after a reset, a 500, or a short Retry-After."""

@@ -175,6 +175,7 @@ def test_a_chain_answers_with_its_first_model_alone(compare: Compare, catalogue:
     chain, echo = compare("demo", "demo/echo").json()["answers"]
     assert (chain["status"], echo["status"]) == ("error", "ok")
     assert [attempt["model"] for attempt in chain["error"]["attempts"]] == ["demo/down"]
+    assert "“fallbacks”: true asks the others, too" in chain["error"]["message"]
 
 
 def test_with_fallbacks_another_model_may_answer(compare: Compare, catalogue: Catalogue):
@@ -285,6 +286,12 @@ def test_a_wrong_request_is_refused_by_name(
     response = http.post("/compare_models", json=body)
     assert (response.status_code, response.json()["error"]["param"]) == (400, param), response.text
     assert not Comparison.objects.exists()
+
+
+def test_too_many_models_are_counted(compare: Compare, catalogue: Catalogue):
+    catalogue.demo("echo")
+    error = compare(*["demo/echo"] * 11).json()["error"]
+    assert error["message"] == "models must be a list of 2 to 10 models or chains; these are 11."
 
 
 def test_every_offending_slot_is_named_and_nothing_is_asked(

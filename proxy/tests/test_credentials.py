@@ -299,3 +299,10 @@ def test_callers_at_the_same_time_see_their_own(site: Site, dora: User):
         seen = list(pool.map(seen_by, [narrow, wide] * 50))
     assert all(ids == {"mine"} for ids in seen[::2])
     assert all({"mine", "fake/one"} <= ids for ids in seen[1::2])
+
+
+@pytest.mark.parametrize("credential", ["sk-proj-of-a-provider", "letters-without-meaning"])
+def test_what_is_neither_a_key_nor_a_token_is_called_so(credential: str, site: Site):
+    error = models(site, bearer(credential)).json()["error"]
+    assert "they begin with gw_live_" in error["message"]
+    assert_rejected(site, bearer(credential))
