@@ -339,6 +339,7 @@ UNFOLD = {
     "SITE_HEADER": "LLM Gateway",
     "SITE_SYMBOL": "hub",
     "SITE_URL": "/",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": f"{STATIC_URL}comparisons/icon.svg"}],
     "SIDEBAR": {"navigation": NAVIGATION},
 }
 

@@ -77,7 +77,12 @@ def test_a_row_outlives_what_it_names(operator, cast: Cast):
 
 def test_a_request_with_a_token_has_no_key(operator, cast: Cast):
     make_usage(cast.alice, "req_1", key_id=None, key_name="")
-    assert "Credential a JWT" in explained(operator, "req_1")
+    assert "Credential a sign-in, no API key" in explained(operator, "req_1")
+
+
+def test_a_request_without_a_credential_is_not_called_signed_in(operator, cast: Cast):
+    make_usage(cast.alice, "req_1", tenant_id=None, user_id=None, username="anonymous", key_id=None, key_name="")
+    assert "Credential none" in explained(operator, "req_1")
 
 
 def test_a_request_that_nobody_answered(operator, cast: Cast):

@@ -35,9 +35,11 @@ def rebuild() -> str:
             was_used = StreamPosition.objects.exists()
             spent = _spent()
             restart_stream()
-            # A gateway that never ran, or runs in one process, has nobody to wait for.
-            begun = epoch.begin(spent, grace_ms=epoch.GRACE_MS if was_used and not settings.EMBEDDED else 0)
-        logger.warning("The ledger's counters were rebuilt from the database: %d of them, epoch %s.", len(spent), begun)
+            # A gateway that never ran, or runs in one process, has lost nothing, and has nobody to wait for.
+            is_loss = was_used and not settings.EMBEDDED
+            begun = epoch.begin(spent, grace_ms=epoch.GRACE_MS if is_loss else 0)
+        level = logging.WARNING if is_loss else logging.INFO
+        logger.log(level, "The ledger's counters were built from the database: %d, epoch %s.", len(spent), begun)
         return begun
 
 
