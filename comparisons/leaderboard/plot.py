@@ -66,11 +66,11 @@ class Axis:
 
 
 def draw(rows: Sequence[Row]) -> Plot | None:
-    """None where fewer than two models have both a rating and a cost: that is no picture."""
+    """None where fewer than two models have both a rating and a cost, or all are free: that is no picture."""
     rows = [row for row in rows if row.rating is not None and row.cost_microusd is not None]
-    if len(rows) < 2:
-        return None
     costs = [row.cost_microusd or 0.0 for row in rows]
+    if len(rows) < 2 or not any(costs):
+        return None
     across, across_ticks = _costs(min(costs), max(costs))
     up, up_ticks = _ratings(min(row.lower or 0.0 for row in rows), max(row.upper or 0.0 for row in rows))
     best = _best(rows)
@@ -102,7 +102,7 @@ def _costs(low: float, high: float) -> tuple[Axis, list[Tick]]:
         first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
         ticks = [10.0**power for power in range(first, last + 1)]
     else:
-        ticks = _round_steps(0.0, high or 1.0)
+        ticks = _round_steps(0.0, high)
     axis = Axis(ticks[0], ticks[-1], LEFT, WIDTH - RIGHT, is_logarithmic)
     return axis, [Tick(axis.at(value), _dollars(value)) for value in ticks]
 

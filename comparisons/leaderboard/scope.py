@@ -11,7 +11,13 @@ from django.utils.http import urlencode
 from comparisons.models import Comparison
 from comparisons.models.comparison import ComparisonQuerySet
 
-PERIODS = {"7": "7 days", "30": "30 days", "90": "90 days", "365": "A year", "": "All time"}
+PERIODS = {
+    "7": "The last 7 days",
+    "30": "The last 30 days",
+    "90": "The last 90 days",
+    "365": "The last year",
+    "": "All time",
+}
 LONGEST_TAG = 64
 
 

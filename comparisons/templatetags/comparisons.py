@@ -18,12 +18,22 @@ def duration(milliseconds: int | None) -> str:
     """`840 ms`, `1.24 s`, `2 min 5 s`; a dash for None."""
     if milliseconds is None:
         return "–"
+    if milliseconds < 1:
+        return "< 1 ms"
     if milliseconds < 1000:
         return f"{milliseconds} ms"
     if milliseconds < 60_000:
         return f"{milliseconds / 1000:.2f} s"
     minutes, seconds = divmod(round(milliseconds / 1000), 60)
     return f"{minutes} min {seconds} s"
+
+
+@register.filter
+def speed(tokens_per_second: float | None) -> str:
+    """`61.0 tok/s`, `1,536 tok/s`: a digit after the point below 100; a dash for none."""
+    if not tokens_per_second:
+        return "–"
+    return f"{tokens_per_second:,.{1 if tokens_per_second < 100 else 0}f} tok/s"
 
 
 @register.filter

@@ -47,6 +47,12 @@ def test_it_shows_every_answer_with_its_figures(alice: Client, comparison: Compa
     assert "502 server_error" in page
 
 
+@pytest.mark.parametrize(("rate", "seen"), [(99.94, "99.9 tok/s"), (15990.5, "15,990 tok/s")])
+def test_speeds_have_no_more_digits_than_they_are_worth(rate: float, seen: str, alice: Client, comparison: Comparison):
+    comparison.answers.update(output_tokens_per_s=rate)
+    assert seen in text(alice, comparison)
+
+
 def test_it_names_the_tenants_parameters_and_the_whole_conversation(cast: Cast, alice: Client):
     messages = [
         {"role": "system", "content": "Answer in verse."},

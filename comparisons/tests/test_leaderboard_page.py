@@ -257,7 +257,7 @@ def test_the_plot_marks_the_models_that_are_best_for_their_price():
     assert plot.is_logarithmic
 
 
-@pytest.mark.parametrize("costs", [(0, 0), (0, 5000), (1, 1_000_000), (300, 300), (1, 2)])
+@pytest.mark.parametrize("costs", [(0, 5000), (1, 1_000_000), (300, 300), (1, 2)])
 def test_every_point_and_every_name_is_inside_the_plot(costs: tuple[float, float]):
     plot = draw([shown(f"provider/model-{number}", 1000 + number, costs[number % 2]) for number in range(12)])
     assert plot is not None
@@ -272,6 +272,10 @@ def test_every_point_and_every_name_is_inside_the_plot(costs: tuple[float, float
 def test_one_model_is_no_plot():
     assert draw([shown("alone", 1000, 10)]) is None
     assert draw([shown("a", 1000, None), shown("b", 1000, 10)]) is None
+
+
+def test_models_that_are_all_free_are_no_plot():
+    assert draw([shown("a", 1000, 0), shown("b", 1100, 0)]) is None
 
 
 def test_nobody_else_sees_the_page(cast: Cast):

@@ -99,7 +99,7 @@ def test_parameters_and_settings_of_a_column_reach_the_model(visit: Visit, provi
     second = page.get_by_label("Column B", exact=True)
     second.get_by_text("Settings of this column").click()
     second.get_by_label("Temperature").fill("0")
-    second.get_by_label("Most tokens").fill("9")
+    second.get_by_label("Max tokens").fill("9")
     page.get_by_role("button", name="Run").click()
     expect(second.locator(".status")).to_have_text("Answered")
     first, other = sorted(provider.bodies("one"), key=lambda body: body["temperature"], reverse=True)

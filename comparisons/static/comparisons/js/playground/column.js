@@ -2,7 +2,7 @@
 // HTML comes from the server, which has made it safe.
 
 import { post } from "./api.js";
-import { cost, duration, tokensIn } from "./format.js";
+import { cost, duration, speed, tokensIn } from "./format.js";
 
 export class Column {
   // callbacks: {retry, duplicate, remove, goOn}, each called with the column
@@ -127,7 +127,7 @@ export class Column {
   measure({ metrics, usage, cost_usd: usd, resolved_model: resolved }) {
     this.part("first").textContent = duration(metrics.ttft_ms);
     this.part("total").textContent = duration(metrics.latency_ms);
-    this.part("speed").textContent = metrics.output_tokens_per_s ? `${metrics.output_tokens_per_s.toFixed(1)} tok/s` : "–";
+    this.part("speed").textContent = speed(metrics.output_tokens_per_s);
     this.part("tokens").textContent = usage ? `${usage.prompt_tokens ?? 0} → ${usage.completion_tokens ?? 0}` : "–";
     this.part("cost").textContent = cost(Number(usd ?? 0));
     this.part("resolved").textContent = resolved ?? "–";

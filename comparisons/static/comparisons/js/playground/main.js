@@ -52,6 +52,7 @@ class Playground {
 
   choose(chip) {
     if (!chip.matches("[type=checkbox]")) return;
+    this.complain("");
     if (chip.checked) this.add({ model: chip.value });
     else for (const column of this.columns.filter(({ model }) => model === chip.value)) this.remove(column);
   }
