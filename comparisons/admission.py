@@ -30,18 +30,26 @@ async def admit(gateway: Gateway, asked: ComparisonRequest, authenticate: Authen
     Raises SlotsRefused that names every slot that cannot be asked, InvalidCredential, and the ledger's refusals.
     """
     request_ids = [new_request_id() for _ in asked.slots]
+    sizes = _sizes(asked)
 
     async def decide(catalogue: Catalogue) -> list[Call]:
         caller = await authenticate()
         routes = _routes(catalogue, asked, caller)
         calls = [
-            _call(asked, slot, caller, route, request_id, options)
-            for slot, route, request_id in zip(asked.slots, routes, request_ids, strict=True)
+            _call(asked, slot, caller, route, request_id, options, size)
+            for slot, route, request_id, size in zip(asked.slots, routes, request_ids, sizes, strict=True)
         ]
         await asyncio.gather(*(gateway.read_cache(call) for call in calls if call.reads_cache))
         return calls
 
     return list(await gateway.admit_together(decide))
+
+
+def _sizes(asked: ComparisonRequest) -> list[int]:
+    """The bytes of each slot's body. All have the same messages, which may be long and are measured once."""
+    messages = len(orjson.dumps(asked.messages))
+    rest = ({name: value for name, value in slot.body.items() if name != "messages"} for slot in asked.slots)
+    return [messages + len(orjson.dumps(each)) for each in rest]
 
 
 def _routes(catalogue: Catalogue, asked: ComparisonRequest, caller: Caller) -> list[Route]:
@@ -66,7 +74,13 @@ def _route(catalogue: Catalogue, name: str, caller: Caller, *, fallbacks: bool) 
 
 
 def _call(
-    asked: ComparisonRequest, slot: SlotRequest, caller: Caller, route: Route, request_id: str, options: Options
+    asked: ComparisonRequest,
+    slot: SlotRequest,
+    caller: Caller,
+    route: Route,
+    request_id: str,
+    options: Options,
+    prompt_bytes: int,
 ) -> Call:
     cacheable = asked.cache and route.cache_ttl_s > 0 and options.writes_cache
     deadline_s = options.deadline_s(route.deadline_s)
@@ -81,7 +95,7 @@ def _call(
         body=slot.body,
         streamed=asked.stream,
         tags=options.tags,
-        prompt_bytes=len(orjson.dumps(slot.body)),
+        prompt_bytes=prompt_bytes,
         deadline_s=deadline_s if asked.timeout_s is None else min(asked.timeout_s, deadline_s),
         reads_cache=cacheable and options.reads_cache,
         cached_name=name_of(caller.cache_scope, fingerprint, slot.body) if cacheable else "",

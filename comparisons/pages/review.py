@@ -16,6 +16,7 @@ from comparisons.models.answer import AnswerStatus
 from comparisons.models.vote import Verdict
 from comparisons.pages.members import MemberRequest, member_page
 from comparisons.reviews import MOST_COUNTED, ReviewQueue
+from comparisons.stored import caught_up
 
 LONGEST_TAG = 64
 
@@ -59,7 +60,7 @@ def review(request: MemberRequest, comparison_id: str) -> HttpResponse:
     """One comparison: without names before this reviewer's vote, with them after it."""
     waiting = _queue(request)
     own = Comparison.objects.of_tenant(request.user.tenant_id)
-    comparison = get_object_or_404(own.with_id(comparison_id))
+    comparison = caught_up(get_object_or_404(own.with_id(comparison_id)))
     vote = comparison.votes.filter(voter=request.user).first()
     if vote is None and not waiting.waiting.filter(pk=comparison.pk).exists():
         return redirect(_address(None, waiting))

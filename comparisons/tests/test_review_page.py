@@ -7,8 +7,11 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from accounts.redis import sync_client
 from accounts.tests.admin_pages import signed_in, text_of
 from comparisons.models import BlindReview, Comparison, Note, Vote
+from comparisons.recording import entry
+from comparisons.recording.journal import FIELD, STREAM
 from comparisons.reviews import ReviewQueue
 from comparisons.tests.rows import make_comparison
 from conftest import Cast
@@ -219,6 +222,13 @@ def test_counting_what_is_left_has_an_end(cast: Cast, bob: Client, monkeypatch: 
     monkeypatch.setattr("comparisons.pages.review.MOST_COUNTED", 1)
     ids(3, cast.alice.user)
     assert "More than 1 left" in text_of(opened(bob))
+
+
+def test_what_has_just_ended_is_ready_before_any_worker_came_by(cast: Cast, bob: Client):
+    comparison = make_comparison(cast.alice.user, *MODELS)
+    sync_client().xadd(STREAM, {FIELD: entry.ended(comparison)})
+    Comparison.objects.update(status="running")
+    assert "Which is best?" in text_of(bob.get(at(comparison)))
 
 
 def test_what_is_not_ready_leads_back_to_the_queue(cast: Cast, bob: Client):
