@@ -18,7 +18,9 @@ T = TypeVar("T")
 TIMEOUT_S = 5.0
 PROBE_EVERY_S = 1.0
 NO_ANSWER = "The gateway's database does not answer just now. Try again in a moment."
+TOO_LONG = "This takes the gateway's database too long just now. Ask for less, or try again in a moment."
 _threads = ThreadPoolExecutor(max_workers=8, thread_name_prefix="sql")
+_query_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="query")
 
 
 class Health:
@@ -40,6 +42,11 @@ class Health:
     def silence_s(self) -> float:
         """Seconds since the last answer. A web process asks at least once a second, for a new configuration."""
         return time.monotonic() - self._answered_at
+
+    def require(self) -> None:
+        """Raises PartUnavailable while the database is known not to answer."""
+        if self._is_down and time.monotonic() < self._probe_at:
+            raise PartUnavailable(NO_ANSWER)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -66,6 +73,22 @@ async def run_long_sql(function: Callable[[], T]) -> T:
     """The same without a limit on the wait, for work that is not a request's; raises PartUnavailable."""
     try:
         return await asyncio.to_thread(_and_give_back, function)
+    except (DatabaseError, InterfaceError) as error:
+        raise PartUnavailable(NO_ANSWER) from error
+
+
+async def run_query(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """The same for what somebody looks up, such as a search of the history; raises PartUnavailable.
+
+    It has threads of its own, and one that takes long says nothing about the database: nobody else is the worse for it.
+    """
+    health.require()
+    work = functools.partial(_and_give_back, functools.partial(function, *args, **kwargs))
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await asyncio.get_running_loop().run_in_executor(_query_threads, work)
+    except TimeoutError as error:
+        raise PartUnavailable(TOO_LONG) from error
     except (DatabaseError, InterfaceError) as error:
         raise PartUnavailable(NO_ANSWER) from error
 

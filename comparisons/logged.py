@@ -27,7 +27,7 @@ class LoggedRequest:
     def load(cls, caller: Caller, request_id: str) -> "LoggedRequest":
         """One of the caller's tenant. Raises NotFound where it is not stored, InvalidRequest where it is no whole chat.
 
-        SQL: for the threads of `accounts.sql.run_sql`.
+        SQL: for the threads of `accounts.sql.run_query`.
         """
         request_id = request_id.replace("\0", "")
         body = StoredBody.objects.for_request(request_id, caller.tenant_id)

@@ -1,4 +1,4 @@
-"""Stored comparisons as the API shows them. SQL: for the threads of `accounts.sql.run_sql`."""
+"""Stored comparisons as the API shows them. SQL: for the threads of `accounts.sql.run_query`."""
 
 import logging
 from collections.abc import Sequence

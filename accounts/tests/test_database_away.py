@@ -1,5 +1,7 @@
 """While the database is away: verdicts stand for a minute, and nobody waits for it but who finds out."""
 
+import asyncio
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -114,3 +116,16 @@ async def test_while_it_is_away_it_is_asked_once_a_second(database: Database, cl
     with pytest.raises(PartUnavailable):
         await show(verdicts, UNKNOWN)
     assert database.asked == 2
+
+
+async def test_queries_that_take_long_are_refused_and_nobody_else_is(monkeypatch: pytest.MonkeyPatch):
+    sql.health.forget()
+    release = threading.Event()
+    with monkeypatch.context() as impatient:
+        impatient.setattr(sql, "TIMEOUT_S", 0.05)
+        queries = [sql.run_query(release.wait, 60) for _ in range(10)]  # more than there are threads for them
+        refusals = await asyncio.gather(*queries, return_exceptions=True)
+    assert [str(refusal) for refusal in refusals] == [sql.TOO_LONG] * 10
+    assert await sql.run_sql(lambda: "here") == "here"
+    release.set()
+    assert await sql.run_query(lambda: "here") == "here"

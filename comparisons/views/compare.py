@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
 from accounts.callers import Caller
-from accounts.sql import run_sql
+from accounts.sql import run_query
 from comparisons.begin import begin
 from comparisons.logged import LoggedRequest
 from comparisons.models import Answer
@@ -86,7 +86,7 @@ class CompareModels(Comparing):
         if not isinstance(data, dict) or not isinstance(data.get("from_request"), str):
             return await self.compare(ComparisonRequest.parse(data), source=source)
         caller = await self.member()
-        logged = await run_sql(LoggedRequest.load, caller, data["from_request"])
+        logged = await run_query(LoggedRequest.load, caller, data["from_request"])
         asked = ComparisonRequest.parse(logged.into(data), fewest=1, first_slot=1)
         return await self.compare(asked, source=source, logged=logged.answer)
 

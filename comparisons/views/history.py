@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
 from accounts.callers import Caller
-from accounts.sql import run_sql
+from accounts.sql import run_query
 from comparisons import stored
 from comparisons.export import Export, format_of
 from comparisons.filters import Filters
@@ -34,7 +34,7 @@ class ComparisonList(CompareModels):
     async def get(self, request: Request) -> HttpResponse:
         caller = await self.member()
         filters = Filters.parse(request.query_params, caller.time_zone)
-        return json(await run_sql(stored.page, caller, filters, self.url_of("")))
+        return json(await run_query(stored.page, caller, filters, self.url_of("")))
 
 
 @extend_schema_view(get=retrieve_comparison)
@@ -43,7 +43,7 @@ class ComparisonDetail(ComparisonView):
 
     async def get(self, request: Request, comparison_id: str) -> HttpResponse:
         caller = await self.member()
-        return json(await run_sql(stored.whole, caller, comparison_id, self.url_of("")))
+        return json(await run_query(stored.whole, caller, comparison_id, self.url_of("")))
 
 
 @extend_schema_view(get=export_comparison)
@@ -53,7 +53,7 @@ class ComparisonExport(ComparisonView):
     async def get(self, request: Request, comparison_id: str) -> HttpResponseBase:
         caller = await self.member()
         kind = format_of(request.query_params.get("format", "jsonl"))
-        comparison = await run_sql(stored.whole, caller, comparison_id, self.url_of(""))
+        comparison = await run_query(stored.whole, caller, comparison_id, self.url_of(""))
         return Export(comparison["id"], kind, _once([comparison]))
 
 
@@ -69,7 +69,7 @@ class ComparisonListExport(ComparisonView):
 
     async def _batches(self, caller: Caller, filters: Filters) -> AsyncIterator[Sequence[dict[str, Any]]]:
         after, pages = "", self.url_of("")
-        while batch := await run_sql(stored.batch, caller, filters, after, EXPORTED_AT_ONCE, pages):
+        while batch := await run_query(stored.batch, caller, filters, after, EXPORTED_AT_ONCE, pages):
             yield batch
             after = batch[-1]["id"]
 

@@ -5,7 +5,7 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
-from accounts.sql import run_sql
+from accounts.sql import run_query
 from comparisons import stored
 from comparisons.models.comparison import Source
 from comparisons.request import ComparisonRequest, require_fields
@@ -22,7 +22,7 @@ class Votes(ComparisonView):
     async def post(self, request: Request, comparison_id: str) -> HttpResponse:
         caller = await self.member()
         data = require_fields(request.data, {"winner", "note"}, '{"winner": 0}')
-        return json(await run_sql(stored.vote, caller, comparison_id, data))
+        return json(await run_query(stored.vote, caller, comparison_id, data))
 
 
 @extend_schema_view(post=create_note)
@@ -32,7 +32,7 @@ class Notes(ComparisonView):
     async def post(self, request: Request, comparison_id: str) -> HttpResponse:
         caller = await self.member()
         data = require_fields(request.data, {"text"}, '{"text": "…"}')
-        return json(await run_sql(stored.note, caller, comparison_id, data), status=201)
+        return json(await run_query(stored.note, caller, comparison_id, data), status=201)
 
 
 @extend_schema_view(post=rerun_comparison)
@@ -45,7 +45,7 @@ class Rerun(Comparing):
     async def post(self, request: Request, comparison_id: str) -> HttpResponseBase:
         caller = await self.member()
         data = require_fields(request.data, RERUN_FIELDS, '{"models": ["a", "b"]}')
-        asked = ComparisonRequest.parse(await run_sql(stored.again, caller, comparison_id, data), fewest=1)
+        asked = ComparisonRequest.parse(await run_query(stored.again, caller, comparison_id, data), fewest=1)
         source = Source.PLAYGROUND if self.is_page else Source.API
         return await self.compare(asked, source=source, successor_of=comparison_id)
 

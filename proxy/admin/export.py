@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils import timezone
 
-from accounts.sql import run_sql
+from accounts.sql import run_query
 from proxy.admin.keyset import Place
 from proxy.models import Usage
 
@@ -53,7 +53,7 @@ def csv_response(queryset: QuerySet[Usage]) -> StreamingHttpResponse:
 async def _lines(queryset: QuerySet[Usage]) -> AsyncIterator[str]:
     yield _csv([COLUMNS])
     place: Place | None = None
-    while rows := await run_sql(_batch, queryset, place):
+    while rows := await run_query(_batch, queryset, place):
         yield _csv(_cells(row) for row in rows)
         place = Place.of(rows[-1])
 
