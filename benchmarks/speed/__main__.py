@@ -48,6 +48,8 @@ def main() -> None:
     table = Table()
     with Stage(os.environ["DATABASE_URL"], cores) as stage, contextlib.ExitStack() as stack:
         servers = start_servers(stage, stack, with_peers=arguments.peers)
+        for start in stage.starts:
+            table.add("start-up", "gateway", start)
         warm_up(stage, servers)
         for number in range(arguments.rounds):
             run_round(stage, servers, cases, table, f"round {number + 1} of {arguments.rounds}")
@@ -76,6 +78,8 @@ def warm_up(stage: Stage, servers: Sequence[Server]) -> None:
     for server in servers:
         whole(server.ask(), 16, WARM_UP_S, stage.folder)
         streams(server.ask(stream=True), 16, 2)
+        if server.name in {"gateway", "litellm"}:  # which imports litellm, if it has not done so yet
+            whole(server.ask("claude"), 4, WARM_UP_S, stage.folder)
 
 
 def run_round(stage: Stage, servers: Sequence[Server], cases: Sequence[Case], table: Table, title: str) -> None:

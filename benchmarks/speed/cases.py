@@ -5,11 +5,9 @@ per_s       requests a second on the server's core, as the load saw them
 p50_ms …    the time of a request, or until the first token of a stream
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.exactness.stage import free_port
 from benchmarks.speed.load import Ask, Streams, Whole, sample, streams, whole
 from benchmarks.speed.peers import Server, ours
 from benchmarks.speed.processes import Meter, memory_mb
@@ -79,16 +77,6 @@ def comparison(stage: Stage, server: Server) -> Figures:
         "params": {"max_tokens": 200},
     }
     return _whole(stage, server, Ask(f"{stage.url}/compare_models", server.headers, body), 8)
-
-
-def start_up(stage: Stage, server: Server) -> Figures:
-    """A second web process, on the core of the load: until it is ready, and its memory before the first request."""
-    process = stage.start_web(core=stage.cores.other, port=free_port())
-    try:
-        time.sleep(1.5)
-        return {"ready_s": stage.start_up_s, "idle_mb": memory_mb(process)}
-    finally:
-        process.kill()
 
 
 def stream(at_once: int, rounds: int) -> Measure:
@@ -164,5 +152,4 @@ CASES = [
     Case("fallback after a 503", fallback),
     Case("comparison of 5", comparison),
     Case("litellm wire", wire_of_litellm, ("gateway", "litellm")),
-    Case("start-up", start_up),
 ]

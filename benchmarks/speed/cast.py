@@ -1,9 +1,10 @@
 """The benchmark's tenants, keys and chains, made in a process with Django. Prints the keys as JSON.
 
-    python -m benchmarks.speed.cast http://127.0.0.1:9000
+    python -m benchmarks.speed.cast everybody http://127.0.0.1:9000
+    python -m benchmarks.speed.cast claude http://127.0.0.1:9000
 
 Everything that governs is on, and never in the way: limits and hard budgets of tenant, user and key, and the cache.
-The chains `bench` (one model), `fallback` (the first model is down) and `claude` (by litellm).
+The chains `bench` (one model) and `fallback` (the first model is down), and by themselves `claude` (by litellm).
 """
 
 import json
@@ -24,29 +25,40 @@ def main() -> None:
     from django.db import transaction  # noqa: PLC0415 - models load after django.setup()
 
     with transaction.atomic():
-        make_chains(sys.argv[1])
-        print(json.dumps(make_keys()))
+        if sys.argv[1] == "claude":
+            make_claude(sys.argv[2])
+        else:
+            make_chains(sys.argv[2])
+            print(json.dumps(make_keys()))
 
 
 def make_chains(url: str) -> None:
-    from proxy.models import ChainLink, Model, ModelChain, Provider  # noqa: PLC0415
+    up = make_model("up", "openai", "openai", f"{url}/v1", "gpt-4o-mini")
+    down = make_model("down", "openai", "openai", f"{url}/down/v1", "gpt-4o-mini")
+    make_chain("bench", up)
+    make_chain("fallback", down, up)
 
-    def model(name: str, kind: str, wire: str, path: str, upstream_name: str) -> Model:
-        provider = Provider.objects.create(
-            name=name, kind=kind, wire=wire, base_url=f"{url}{path}", needs_key=wire == "litellm"
-        )
-        if provider.needs_key:
-            provider.api_key = "sk-of-nobody"
-            provider.save()
-        return Model.objects.create(name=f"{name}/{upstream_name}", provider=provider, upstream_name=upstream_name)
 
-    up = model("up", "openai", "openai", "/v1", "gpt-4o-mini")
-    down = model("down", "openai", "openai", "/down/v1", "gpt-4o-mini")
-    claude = model("claude", "anthropic", "litellm", "", "claude-3-5-haiku-20241022")
-    for name, links in {"bench": [up], "fallback": [down, up], "claude": [claude]}.items():
-        chain = ModelChain.objects.create(name=name, cache_ttl_s=CACHE_S)
-        for position, link in enumerate(links):
-            ChainLink.objects.create(chain=chain, model=link, position=position)
+def make_claude(url: str) -> None:
+    make_chain("claude", make_model("claude", "anthropic", "litellm", url, "claude-3-5-haiku-20241022"))
+
+
+def make_chain(name: str, *models: Any) -> None:
+    from proxy.models import ChainLink, ModelChain  # noqa: PLC0415
+
+    chain = ModelChain.objects.create(name=name, cache_ttl_s=CACHE_S)
+    for position, model in enumerate(models):
+        ChainLink.objects.create(chain=chain, model=model, position=position)
+
+
+def make_model(name: str, kind: str, wire: str, url: str, upstream_name: str) -> Any:
+    from proxy.models import Model, Provider  # noqa: PLC0415
+
+    provider = Provider(name=name, kind=kind, wire=wire, base_url=url, needs_key=wire == "litellm")
+    if provider.needs_key:
+        provider.api_key = "sk-of-nobody"
+    provider.save()
+    return Model.objects.create(name=f"{name}/{upstream_name}", provider=provider, upstream_name=upstream_name)
 
 
 def make_keys() -> dict[str, str]:

@@ -48,12 +48,14 @@ class Clock:
         self._due: defaultdict[int, list[Stream]] = defaultdict(list)
         self._waiting = 0
         self._next_ms = 0
+        self._ticking = False
 
     def wake(self, stream: "Stream", at_ms: int) -> None:
+        at_ms = max(at_ms, self._next_ms)
         self._due[at_ms].append(stream)
         self._waiting += 1
-        if self._waiting == 1:
-            self._next_ms = now_ms()
+        if not self._ticking:
+            self._ticking, self._next_ms = True, at_ms
             self._loop.call_later(0.001, self._tick)
 
     def _tick(self) -> None:
@@ -63,7 +65,8 @@ class Clock:
                 self._waiting -= 1
                 stream.go_on(self._next_ms)
             self._next_ms += 1
-        if self._waiting:
+        self._ticking = self._waiting > 0
+        if self._ticking:
             self._loop.call_later(0.001, self._tick)
 
 
