@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -42,6 +43,7 @@ def main() -> None:
     if not os.environ.get("DATABASE_URL"):
         parser.error("set DATABASE_URL to a database on the Postgres server to use.")
     cases = [case for case in CASES if not arguments.only or any(word in case.name for word in arguments.only)]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # all that was started is ended, then
     cores = Cores.choose()
     os.sched_setaffinity(0, {cores.other})
     began = time.monotonic()
@@ -53,11 +55,12 @@ def main() -> None:
         warm_up(stage, servers)
         for number in range(arguments.rounds):
             run_round(stage, servers, cases, table, f"round {number + 1} of {arguments.rounds}")
+            write(table, arguments.output, machine(), time.monotonic() - began)  # should a later one fail
         if not arguments.only or "drain" in arguments.only:
             table.add("drain", "gateway", measure_drain(stage))
         if arguments.soak:
             table.add("soak", "gateway", soak(stage, servers[0], arguments.soak))
-    write(table, arguments.output, machine(), time.monotonic() - began)
+    print(write(table, arguments.output, machine(), time.monotonic() - began))
 
 
 def start_servers(stage: Stage, stack: contextlib.ExitStack, *, with_peers: bool) -> list[Server]:
@@ -103,7 +106,8 @@ def measured(case: Case, stage: Stage, server: Server) -> Figures:
         return {}
 
 
-def write(table: Table, folder: Path, about: dict[str, Any], seconds: float) -> None:
+def write(table: Table, folder: Path, about: dict[str, Any], seconds: float) -> str:
+    """Write everything into the folder; returns the tables as text."""
     folder.mkdir(parents=True, exist_ok=True)
     document = {**about, "seconds": round(seconds), "cases": table.document()}
     (folder / "speed.json").write_text(json.dumps(document, indent=1) + "\n")
@@ -112,7 +116,7 @@ def write(table: Table, folder: Path, about: dict[str, Any], seconds: float) -> 
     (folder / "speed.md").write_text(text)
     for name, picture in plot.pictures(table):
         (folder / f"{name}.svg").write_text(picture)
-    print(text)
+    return text
 
 
 def machine() -> dict[str, Any]:

@@ -45,7 +45,7 @@ def json_1(stage: Stage, server: Server) -> Figures:
 
 def cache_hits(stage: Stage, server: Server) -> Figures:
     ask = server.ask()
-    _drive(stage, ask, 1, 0.5, unique=False)
+    _drive(stage, ask, 1, 1, unique=False)
     return _whole(stage, server, ask, 64, unique=False)
 
 

@@ -56,7 +56,7 @@ def make_model(name: str, kind: str, wire: str, url: str, upstream_name: str) ->
 
     provider = Provider(name=name, kind=kind, wire=wire, base_url=url, needs_key=wire == "litellm")
     if provider.needs_key:
-        provider.api_key = "sk-of-nobody"
+        provider.set_api_key("sk-of-nobody")
     provider.save()
     return Model.objects.create(name=f"{name}/{upstream_name}", provider=provider, upstream_name=upstream_name)
 
