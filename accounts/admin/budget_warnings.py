@@ -11,13 +11,13 @@ from django.utils.translation import gettext_lazy as _, ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RelatedDropdownFilter
 
 from accounts.admin.base import badge
-from accounts.admin.scoping import TenantScopedAdmin, TenantScopedInline
+from accounts.admin.scoping import ReadOnly, TenantScopedAdmin, TenantScopedInline
 from accounts.models import BudgetWarning, WarningDelivery
 
 NO_MAIL = _("No mail is sent: EMAIL_URL is not set. The setup notes say how.")
 
 
-class WarningDeliveryInline(TenantScopedInline):
+class WarningDeliveryInline(ReadOnly, TenantScopedInline):
     model = WarningDelivery
     hide_title = True
     tenant_admin_may = frozenset({"view"})
@@ -35,18 +35,9 @@ class WarningDeliveryInline(TenantScopedInline):
             return badge(_("given up"), "danger")
         return badge(_("next attempt %s") % f"{delivery.due_at:%H:%M} UTC", "warning")
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
 
 @admin.register(BudgetWarning)
-class BudgetWarningAdmin(TenantScopedAdmin):
+class BudgetWarningAdmin(ReadOnly, TenantScopedAdmin):
     tenant_lookup = "tenant"
     tenant_admin_may = frozenset({"view"})
     operator_fields = frozenset({"tenant"})
@@ -88,12 +79,3 @@ class BudgetWarningAdmin(TenantScopedAdmin):
         if waiting := sum(delivery.delivered_at is None for delivery in deliveries):
             return badge(ngettext("%d waits", "%d wait", waiting) % waiting, "warning")
         return badge(ngettext("%d delivered", "%d delivered", len(deliveries)) % len(deliveries), "success")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

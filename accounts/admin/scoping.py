@@ -126,6 +126,19 @@ class TenantScopedInline(TenantScoped, TabularInline):
         return True
 
 
+class ReadOnly(TenantScoped):
+    """Nobody writes here, whatever their rights: put it before the admin's or inline's base."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
 def _is_row(item: Any) -> bool:
     """Fields that stand side by side are written as a tuple of names."""
     return isinstance(item, (list, tuple))

@@ -13,14 +13,13 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from accounts.admin.base import badge
-from accounts.admin.scoping import TenantScopedInline
+from accounts.admin.scoping import ReadOnly, TenantScopedAdmin, TenantScopedInline
 from comparisons.models import Answer, Comparison, Note, Vote
 from comparisons.models.answer import AnswerStatus
 from comparisons.models.comparison import Status
 from proxy.admin.filters import DayRangeFilter, TenantFilter
 from proxy.admin.keyset import KeyChangeList
 from proxy.admin.money import dollars
-from proxy.admin.usage import ReadOnly
 
 STATUS_VARIANTS = {
     Status.RUNNING: "info",
@@ -40,21 +39,12 @@ def shortened(text: str, length: int = LONGEST_SHOWN) -> str:
     return text if len(text) <= length else f"{text[:length].rstrip()}…"
 
 
-class Rows(TenantScopedInline):
+class Rows(ReadOnly, TenantScopedInline):
     """What belongs to a comparison, on its page: to look at."""
 
     tenant_admin_may = frozenset({"view"})
     can_delete = False
     hide_title = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class AnswerRows(Rows):
@@ -105,7 +95,7 @@ class NoteRows(Rows):
 
 
 @admin.register(Comparison)
-class ComparisonAdmin(ReadOnly):
+class ComparisonAdmin(ReadOnly, TenantScopedAdmin):
     tenant_lookup = "tenant"
     tenant_admin_may = frozenset({"view"})
     operator_fields = frozenset({"tenant"})

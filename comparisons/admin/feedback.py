@@ -11,18 +11,18 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter, ChoicesDropdownFilter
 
 from accounts.admin.links import page_url
+from accounts.admin.scoping import ReadOnly, TenantScopedAdmin
 from comparisons.admin.comparisons import shortened, time_of
 from comparisons.models import Answer, Note, Vote
 from proxy.admin.filters import DayRangeFilter, TenantFilter
 from proxy.admin.keyset import KeyChangeList
-from proxy.admin.usage import ReadOnly
 
 
 class ComparisonTenantFilter(TenantFilter):
     column = "comparison__tenant_id"
 
 
-class Feedback(ReadOnly):
+class Feedback(ReadOnly, TenantScopedAdmin):
     """What somebody said about a comparison."""
 
     tenant_lookup = "comparison__tenant"

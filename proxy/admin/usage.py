@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _, ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 
 from accounts.admin.base import badge, page_context
-from accounts.admin.scoping import TenantScopedAdmin
+from accounts.admin.scoping import ReadOnly, TenantScopedAdmin
 from accounts.admin_site import is_operator
 from accounts.models import User
 from proxy.admin.explain import Explanation
@@ -39,21 +39,8 @@ MOST_NAMES = 50
 FEW = 2000
 
 
-class ReadOnly(TenantScopedAdmin):
-    """Nobody writes here, whatever their rights."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 @admin.register(Usage)
-class UsageAdmin(ReadOnly):
+class UsageAdmin(ReadOnly, TenantScopedAdmin):
     tenant_lookup = "tenant_id"
     tenant_admin_may = frozenset({"view"})
     operator_fields = frozenset({"tenant", "tenant_id", "tenant_name", "provider"})
@@ -180,7 +167,7 @@ class UsageAdmin(ReadOnly):
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(ReadOnly):
+class DeadLetterAdmin(ReadOnly, TenantScopedAdmin):
     list_display = ("stream_id", "created_at", "error")
     fields = ("stream_id", "created_at", "error", "payload")
     search_fields = ("payload", "error")
