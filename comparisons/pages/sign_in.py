@@ -7,7 +7,8 @@ from django.contrib.auth import login, logout
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme, urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_protect
 from django.views.decorators.debug import sensitive_post_parameters
@@ -55,8 +56,10 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
+    """On to the form, which leads to `next`: whoever signs in as another wants to see the same page."""
     logout(request)
-    return redirect("sign-in")
+    onward = urlencode({"next": _onward(request)}) if "next" in request.POST else ""
+    return redirect(f"{reverse('sign-in')}?{onward}" if onward else "sign-in")
 
 
 def _form(request: HttpRequest, form: SignInForm, onward: str, **more: Any) -> HttpResponse:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils.http import urlencode
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from accounts.models import Tenant, User
@@ -52,6 +53,13 @@ def test_signing_out_ends_the_session(cast: Cast):
     assert client.get("/sign-out/").status_code == 405, "a picture's address must not sign anybody out"
     assert client.post("/sign-out/")["Location"] == SIGN_IN
     assert client.get("/comparisons/")["Location"].startswith(SIGN_IN)
+
+
+def test_who_signs_out_to_come_back_as_another_is_led_back(cast: Cast):
+    wanted = {"next": "/playground/?models=demo&prompt=Hi"}
+    assert signed_in(cast.alice.user).post("/sign-out/", wanted)["Location"] == f"{SIGN_IN}?{urlencode(wanted)}"
+    elsewhere = signed_in(cast.alice.user).post("/sign-out/", {"next": "https://evil.example/"})
+    assert "evil" not in elsewhere["Location"]
 
 
 def test_a_form_of_another_site_cannot_sign_in(cast: Cast):
