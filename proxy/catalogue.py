@@ -24,6 +24,9 @@ NOT_PUBLIC = (
     "Without a credential only public chains may be used; GET /v1/models lists them. Send an API key for everything "
     "else: Authorization: Bearer gw_live_…"
 )
+CHAIN_FAILED = "Try again in a moment, or add a model to the chain."
+MODEL_FAILED = "Try again in a moment, or ask a chain: it goes on to its next model."
+LIST_FAILED = "Try again in a moment, or name more models."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ class Route:
     deadline_s: float = 120.0
     fall_back_on_client_errors: bool = False
     fall_back_on_content_policy: bool = False
-    advice: str = "Try again in a moment, or add a model to the chain."
+    advice: str = CHAIN_FAILED
     fingerprint: str = ""
 
     def is_visible_to(self, caller: Caller) -> bool:
@@ -101,7 +104,9 @@ class Catalogue:
             raise NoUsableModel(names[0])
         if len(routes) == 1:
             return routes[0]
-        return replace(routes[0], links=links, fingerprint=" ".join(route.fingerprint for route in routes))
+        return replace(
+            routes[0], links=links, advice=LIST_FAILED, fingerprint=" ".join(route.fingerprint for route in routes)
+        )
 
     def offered_to(self, caller: Caller) -> list[Route]:
         """What this caller may use: chains first, the default chain first of all, then models that can be asked."""
@@ -145,6 +150,7 @@ def load() -> Catalogue:
                 links=(link,) if link else (),
                 owner=row.provider.name,
                 tenants=_ids(row.tenants.all()),
+                advice=MODEL_FAILED,
             )
         )
         full_names[row.upstream_name].append(row.name)

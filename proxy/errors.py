@@ -64,7 +64,7 @@ class ChainFailed(UpstreamError):
         ]
         tried = ", ".join(f"{attempt.model} ({attempt.failure.code})" for attempt in attempts if attempt.failure)
         super().__init__(
-            f"No model of the chain answered: {tried}. {advice}",
+            f"No model answered: {tried}. {advice}",
             attempts,
             status=status,
             code=last.code,

@@ -221,7 +221,7 @@ UNANSWERED = {
         "type": "upstream_error",
         "code": "connect_failed",
         "status": 502,
-        "message": "No model of the chain answered: demo/down (connect_failed). Try again in a moment.",
+        "message": "No model answered: demo/down (connect_failed). Try again in a moment.",
         "attempts": [{"model": "demo/down", "status": None, "code": "connect_failed", "ms": 1}],
     },
 }

@@ -132,16 +132,16 @@ REFUSALS: dict[Status, Refusal] = {
         "Every model of the chain was rate limited. Wait for `Retry-After`.",
         "upstream_error",
         "rate_limit_exceeded",
-        "No model of the chain answered: demo/ratelimited (rate_limit_exceeded). Try again in a moment, or add a model "
-        "to the chain.",
+        "No model answered: demo/ratelimited (rate_limit_exceeded). Try again in a moment, or ask a chain: it "
+        "goes on to its next model.",
         attempts=[attempt("demo/ratelimited", 429, "rate_limit_exceeded", 1)],
     ),
     502: Refusal(
-        "No model of the chain answered.",
+        "No model answered.",
         "upstream_error",
         "connect_failed",
-        "No model of the chain answered: demo/down (connect_failed). Try again in a moment, or add a model to the "
-        "chain.",
+        "No model answered: demo/down (connect_failed). Try again in a moment, or ask a chain: it "
+        "goes on to its next model.",
         attempts=[attempt("demo/down", None, "connect_failed", 1)],
     ),
     503: Refusal(
@@ -152,10 +152,10 @@ REFUSALS: dict[Status, Refusal] = {
         "The gateway is starting. Try again in a moment.",
     ),
     504: Refusal(
-        "No model of the chain answered in time.",
+        "No model answered in time.",
         "upstream_error",
         "timeout",
-        "No model of the chain answered: demo/slow (timeout). Try again in a moment, or add a model to the chain.",
+        "No model answered: demo/slow (timeout). Try again in a moment, or ask a chain: it goes on to its next model.",
         attempts=[attempt("demo/slow", None, "timeout", 500)],
     ),
 }

@@ -103,6 +103,19 @@ def test_a_provider_that_cannot_be_reached_is_passed_over(
     assert content(ask(gateway, cast)) == "Second"
 
 
+ADVICE = {"chain": "add a model to the chain", "demo/down": "ask a chain", "demo/down demo/cut": "name more models"}
+
+
+@pytest.mark.parametrize(("names", "advice"), ADVICE.items())
+def test_who_got_no_answer_is_told_what_would_help(
+    names: str, advice: str, gateway: LiveGateway, cast: Cast, catalogue: Catalogue
+):
+    catalogue.chain("chain", catalogue.demo("down"), catalogue.demo("cut"))
+    message = ask(gateway, cast, model=names.split()[0], models=names.split()).json()["error"]["message"]
+    assert message.startswith("No model answered: demo/down (connect_failed)")
+    assert advice in message
+
+
 @pytest.mark.parametrize("failure", [error(500), reset], ids=["a 500", "a reset"])
 def test_the_same_model_is_asked_once_more_after(
     failure: Behaviour, gateway: LiveGateway, cast: Cast, catalogue: Catalogue, provider: FakeProvider
