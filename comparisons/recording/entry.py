@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 from django.db import models, transaction
 
+from accounts.models import User
 from comparisons.models import Answer, Comparison, ComparisonTag
 
 # Neither text nor jsonb of Postgres can hold NUL; some models write it.
@@ -49,11 +50,20 @@ def write(raw: bytes) -> None:
     comparison_id = entry["comparison"]
     if "created" in entry:
         answers = [Answer(**columns) for columns in entry["answers"]]
-        create(Comparison(**entry["created"]), answers, entry["tags"])
+        create(_without_the_gone(Comparison(**entry["created"])), answers, entry["tags"])
     if "answer" in entry:
         _write_answer(comparison_id, entry["answer"])
     if "ended" in entry:
         Comparison.objects.filter(pk=comparison_id).update(**entry["ended"])
+
+
+def _without_the_gone(comparison: Comparison) -> Comparison:
+    """It outlives its author and what it runs again; while its entry waited, these may have been deleted."""
+    if not User.objects.filter(pk=comparison.author_id).exists():
+        comparison.author_id = None
+    if not Comparison.objects.filter(pk=comparison.successor_of_id).exists():
+        comparison.successor_of_id = None
+    return comparison
 
 
 def _write_answer(comparison_id: str, columns: dict[str, Any]) -> None:

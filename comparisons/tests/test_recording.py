@@ -17,6 +17,7 @@ from comparisons.recording import drain as recording, entry
 from comparisons.recording.journal import FIELD, STREAM
 from comparisons.tests import sse
 from comparisons.tests.conftest import PROMPT
+from comparisons.tests.rows import make_comparison
 from conftest import Cast, Catalogue, live_gateway, wait_until
 from proxy.models import Usage
 from proxy.tests.fake_provider import Behaviour, FakeProvider, chunks, stream, then_hang
@@ -187,6 +188,19 @@ def test_to_write_twice_changes_nothing(compare: Compare, catalogue: Catalogue, 
     assert len(found) == recording.drain()
     assert ended(asked["id"]) == first
     assert Answer.objects.count() == 2
+
+
+def test_a_comparison_outlives_its_author_and_what_it_runs_again(cast: Cast):
+    first = make_comparison(cast.bob.user, "a/one", "b/two")
+    second = make_comparison(cast.bob.user, "a/one", "b/two", successor_of=first)
+    waiting = entry.created(second, list(second.answers.all()), ["geo"])
+    Comparison.objects.all().delete()
+    cast.bob.user.delete()
+    entry.write(waiting)
+    written = Comparison.objects.get()
+    assert (written.pk, written.author_id, written.author_name) == (second.pk, None, "bob")
+    assert written.successor_of_id is None
+    assert written.answers.count() == 2
 
 
 def test_an_entry_that_cannot_be_written_holds_up_nothing(compare: Compare, catalogue: Catalogue, ended: Ended):
