@@ -76,7 +76,7 @@ class Table:
         if len(values) > 1:
             cell += f" ({number(min(values))} to {number(max(values))})"
         ratio = self.ratio(case, name, GATEWAY, server)
-        return cell if server == GATEWAY or ratio is None else f"{cell} ×{ratio:.2g}"
+        return cell if server == GATEWAY or ratio is None else f"{cell} ×{float(f'{ratio:.2g}'):,g}"
 
 
 def number(value: float) -> str:
