@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connections
+from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections, connection, connections
 
 from accounts.errors import PartUnavailable
 
@@ -83,7 +83,8 @@ async def run_query(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs)
     It has threads of its own, and one that takes long says nothing about the database: nobody else is the worse for it.
     """
     health.require()
-    work = functools.partial(_and_give_back, functools.partial(function, *args, **kwargs))
+    query = functools.partial(_or_give_up, functools.partial(function, *args, **kwargs))
+    work = functools.partial(_and_give_back, query)
     try:
         async with asyncio.timeout(TIMEOUT_S):
             return await asyncio.get_running_loop().run_in_executor(_query_threads, work)
@@ -101,11 +102,24 @@ async def run_sql(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
             return await asyncio.get_running_loop().run_in_executor(_threads, work)
 
 
+def _or_give_up(function: Callable[[], T]) -> T:
+    """Postgres works no longer on a statement than somebody waits for it."""
+    if connection.vendor != "postgresql":
+        return function()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('statement_timeout', %s, false)", [f"{TIMEOUT_S:g}s"])
+    try:
+        return function()
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET statement_timeout")
+
+
 def _and_give_back(function: Callable[[], T]) -> T:
     close_old_connections()
     try:
         return function()
     finally:
-        for connection in connections.all(initialized_only=True):
-            if not connection.in_atomic_block:
-                connection.close()
+        for used in connections.all(initialized_only=True):
+            if not used.in_atomic_block:
+                used.close()

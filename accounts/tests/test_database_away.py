@@ -5,7 +5,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from accounts import credentials, sql
 from accounts.callers import Caller
@@ -118,6 +118,7 @@ async def test_while_it_is_away_it_is_asked_once_a_second(database: Database, cl
     assert database.asked == 2
 
 
+@pytest.mark.django_db(transaction=True)
 async def test_queries_that_take_long_are_refused_and_nobody_else_is(monkeypatch: pytest.MonkeyPatch):
     sql.health.forget()
     release = threading.Event()
@@ -129,3 +130,17 @@ async def test_queries_that_take_long_are_refused_and_nobody_else_is(monkeypatch
     assert await sql.run_sql(lambda: "here") == "here"
     release.set()
     assert await sql.run_query(lambda: "here") == "here"
+
+
+def statement_timeout() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW statement_timeout")
+        return str(cursor.fetchone()[0])
+
+
+@pytest.mark.services
+@pytest.mark.django_db(transaction=True)
+async def test_postgres_gives_up_a_query_that_nobody_waits_for_any_more():
+    usual = await sql.run_sql(statement_timeout)
+    assert await sql.run_query(statement_timeout) == "5s"
+    assert [await sql.run_sql(statement_timeout) for _ in range(3)] == [usual] * 3
