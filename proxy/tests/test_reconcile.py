@@ -68,10 +68,18 @@ def test_a_difference_is_named(book: str, cast: Cast, capsys: pytest.CaptureFixt
     assert f"tenant {subject.pk}, {month}: counter" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("embedded", "advice"), [(True, "in the server's memory"), (False, "--rebuild sets")])
+def test_a_difference_comes_with_advice(embedded: bool, advice: str, settings):
+    MonthlyTally.objects.all().delete()
+    settings.EMBEDDED = embedded
+    with pytest.raises(CommandError, match=advice):
+        run()
+
+
 def test_it_sets_wrong_counters_right():
     counter = tenant_budget(Tenant.objects.get(name="acme")).counter(timezone.now().strftime("%Y-%m"))
     sync_client().hincrby(counter, "spent", 500)
-    with pytest.raises(CommandError, match="1 differences"):
+    with pytest.raises(CommandError, match=r"1 difference in"):
         run()
     call_command("reconcile", rebuild=True, stdout=io.StringIO())
     assert "No difference" in run()

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
@@ -15,6 +16,7 @@ from proxy.usage.reconciliation import Difference, differences
 
 # Requests are settled and drained while the books are read: a difference counts only if it is still there after this.
 PAUSE_S = 2.0
+ELSEWHERE = "On the embedded default the counters are in the server's memory, where this command cannot see them."
 
 
 class Command(BaseCommand):
@@ -40,7 +42,8 @@ class Command(BaseCommand):
         for difference in found:
             self.stdout.write(str(difference))
         if found:
-            raise CommandError(f"{len(found)} differences in {month}.")
+            hint = ELSEWHERE if settings.EMBEDDED else "--rebuild sets the counters right."
+            raise CommandError(f"{len(found)} difference{'s' if len(found) > 1 else ''} in {month}. {hint}")
         self.stdout.write(f"No difference in {month}.")
 
     def _rebuild(self) -> None:
