@@ -55,7 +55,7 @@ class Explanation:
         lines = [
             (_("Tenant"), _link(self.tenant, usage.tenant_name)),
             (_("User"), _link(self.user, usage.username)),
-            (_("Credential"), credential or (_("a sign-in, no API key") if usage.tenant_id else _("none"))),
+            (_("Credential"), credential or (_("a sign-in, no API key") if usage.user_id else _("none"))),
         ]
         return Section(_("Who called"), lines)
 

@@ -85,6 +85,11 @@ def test_a_request_without_a_credential_is_not_called_signed_in(operator, cast: 
     assert "Credential none" in explained(operator, "req_1")
 
 
+def test_an_operators_trial_is_called_signed_in(operator, cast: Cast):
+    make_usage(cast.alice, "req_1", tenant_id=None, key_id=None, key_name="")
+    assert "Credential a sign-in, no API key" in explained(operator, "req_1")
+
+
 def test_a_request_that_nobody_answered(operator, cast: Cast):
     make_usage(cast.alice, "req_1", status="failed", served_model="", error_code="timeout", input_price_per_mtok=None)
     text = explained(operator, "req_1")
