@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from comparisons.models import Comparison
 from comparisons.tests.browser.conftest import Visit
@@ -120,6 +120,30 @@ def test_the_differences_of_two_columns(visit: Visit, provider: FakeProvider):
     expect(page.locator("#difference .gap").first).to_be_visible()
     page.get_by_role("button", name="Text", exact=True).click()
     expect(page.locator("#difference")).to_be_hidden()
+
+
+def test_a_late_answer_does_not_replace_the_difference_asked_for_last(visit: Visit, provider: FakeProvider):
+    for name in ("one", "two"):
+        provider.on(name, stream(chunks("They agree on so very many words that nobody would read ", name)))
+    page = visit(f"{PLAYGROUND}?models=fake/one,fake/two&prompt=Tell")
+    page.get_by_role("button", name="Run").click()
+    expect(page.locator(".column .status.ok")).to_have_count(2)
+    held: list[Route] = []
+
+    def hold_the_first(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/playground/difference", hold_the_first)
+    page.get_by_role("button", name="Differences").click()
+    page.get_by_label("Differences only").check()
+    expect(page.locator("#difference .gap").first).to_be_visible()
+    with page.expect_response("**/playground/difference"):
+        held[0].continue_()
+    page.evaluate("() => new Promise((done) => setTimeout(done))")
+    expect(page.locator("#difference .gap").first).to_be_visible()
 
 
 def test_the_conversation_continues_from_one_column(visit: Visit, provider: FakeProvider):

@@ -51,10 +51,12 @@ export class Difference {
   async show() {
     const { left, right, only } = this.form.elements;
     const fields = only.checked ? { only: "on" } : {};
+    this.wanted = fields; // answers may overtake each other
     for (const [side, select] of [["left", left], ["right", right]]) {
       const column = this.columns().find(({ letter }) => letter === select.value);
       Object.assign(fields, { [side]: column.text, [`${side}_letter`]: column.letter, [`${side}_model`]: column.model });
     }
-    this.place.innerHTML = await (await post("/playground/difference", fields)).text(); // escaped by the server
+    const html = await (await post("/playground/difference", fields)).text();
+    if (this.wanted === fields) this.place.innerHTML = html; // escaped by the server
   }
 }
