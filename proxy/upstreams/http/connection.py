@@ -1,0 +1,204 @@
+"""One connection to a provider, and the answer that comes over it.
+
+The protocol and the answer share one event loop turn: bytes that arrive are parsed where they arrive, and wake the
+reader once for all of them.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import httptools
+
+from proxy.upstreams.failures import ConnectionBroken, MalformedAnswer, UpstreamFailure
+
+MAX_HEADER_BYTES = 64 * 1024
+# A reader that lags behind by more holds the provider back.
+MAX_UNREAD_BYTES = 256 * 1024
+
+
+class Response:
+    """A provider's answer, whose head is here. Names of `headers` are in lower case, the last one of a name counts.
+
+    Close it, whatever happens: an answer that was not read to its end ends the connection.
+    """
+
+    def __init__(self, connection: "Connection") -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._connection = connection
+        self._unread: list[bytes] = []
+        self._unread_bytes = 0
+        self._is_whole = False
+        self._failure: UpstreamFailure | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def content_type(self) -> str:
+        """Without its parameters, in lower case."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    async def read(self) -> bytes:
+        """What has arrived of the body, waiting for something; b"" at its end. Raises ConnectionBroken."""
+        while not self._unread:
+            if self._is_whole:
+                return b""
+            await self._wait()
+        unread = self._unread
+        data = unread[0] if len(unread) == 1 else b"".join(unread)
+        unread.clear()
+        if self._unread_bytes > MAX_UNREAD_BYTES:
+            self._connection.resume()
+        self._unread_bytes = 0
+        return data
+
+    def close(self) -> None:
+        self._connection.leave(self)
+
+    async def wait_for_head(self) -> None:
+        """Raises ConnectionBroken, MalformedAnswer."""
+        while not self.status:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        if self._failure:
+            raise self._failure
+        self._waiter = self._connection.loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def add(self, data: bytes) -> None:
+        self._unread.append(data)
+        self._unread_bytes += len(data)
+        if self._unread_bytes > MAX_UNREAD_BYTES:
+            self._connection.pause()
+        self.wake()
+
+    def end(self, failure: UpstreamFailure | None = None) -> None:
+        """Nothing more will come: the body is whole, or this is what broke it off."""
+        self._is_whole = failure is None
+        self._failure = failure
+        self.wake()
+
+    def wake(self) -> None:
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class Connection(asyncio.Protocol):
+    """Carries one request at a time. `retire` is told when it carries none any more: whether it can carry another."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, retire: "Callable[[Connection, bool], None]") -> None:
+        self.loop = loop
+        self.idle_since = 0.0
+        self._retire = retire
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._response: Response | None = None
+        self._head_bytes = 0
+        self._is_informational = False
+        self._ends_with_connection = False
+        self._may_be_kept = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def send(self, request: bytes) -> Response:
+        """Write a whole request; returns its answer, of which nothing is here yet."""
+        self._response = response = Response(self)
+        self._head_bytes = 0
+        self._may_be_kept = False
+        if self._transport:
+            self._transport.write(request)
+        return response
+
+    def leave(self, response: Response) -> None:
+        """The reader has had enough of this answer."""
+        if self._response is not response:
+            return
+        self._response = None
+        if not self._may_be_kept:
+            self.abort()
+        self._retire(self, self._may_be_kept and self.is_open)
+
+    def abort(self) -> None:
+        if self._transport:
+            self._transport.abort()
+
+    def pause(self) -> None:
+        if self._transport and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    # ---- asyncio.Protocol -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        response = self._response
+        if response is None or self._may_be_kept:  # nobody asked for this: whose answer it is cannot be known
+            self.abort()
+            return
+        if not response.status:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self._fail(MalformedAnswer("The provider answered with something that is not HTTP."))
+            return
+        if not response.status and self._head_bytes > MAX_HEADER_BYTES:
+            self._fail(MalformedAnswer("The provider answered with headers of more than 64 KB."))
+
+    def eof_received(self) -> None:
+        """The transport closes itself."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        if self._response and not self._may_be_kept:
+            whole = self._ends_with_connection and error is None
+            self._response.end(None if whole else ConnectionBroken("The provider broke off the connection."))
+
+    def _fail(self, failure: UpstreamFailure) -> None:
+        if self._response:
+            self._response.end(failure)
+        self.abort()
+
+    # ---- httptools' parser ------------------------------------------------------------------------------------------
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._response:
+            self._response.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        if not (response := self._response):
+            return
+        status = self._parser.get_status_code()
+        self._is_informational = 100 <= status < 200
+        if self._is_informational:
+            response.headers.clear()
+            return
+        headers = response.headers
+        self._ends_with_connection = "content-length" not in headers and "transfer-encoding" not in headers
+        if headers.get("content-encoding", "identity") != "identity":
+            self._fail(MalformedAnswer("The provider answered in an encoding that it was not asked for."))
+            return
+        response.status = status
+        response.wake()
+
+    def on_body(self, data: bytes) -> None:
+        if self._response:
+            self._response.add(data)
+
+    def on_message_complete(self) -> None:
+        if self._response and not self._is_informational:
+            self._may_be_kept = self._parser.should_keep_alive()
+            self._response.end()
+            if not self._may_be_kept:
+                self.abort()

@@ -1,0 +1,86 @@
+"""Where a base URL leads, and the head of requests to it."""
+
+import base64
+import functools
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from proxy.upstreams.failures import ConnectFailed, CredentialRejected
+
+_PORTS = {"http": 80, "https": 443}
+_PLAIN_IN_PATHS = "/:@!$&'()*+,;=-._~%"
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy of the environment (HTTP_PROXY, HTTPS_PROXY, NO_PROXY). `authorization`: a header line, or b""."""
+
+    host: str
+    port: int
+    authorization: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One server, and the proxy on the way to it."""
+
+    host: str
+    port: int
+    is_secure: bool
+    proxy: Proxy | None = None
+
+    @property
+    def authority(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An address to POST to: its origin, and a request's head up to the length of its body."""
+
+    origin: Origin
+    head: bytes
+
+
+@functools.lru_cache(maxsize=4096)
+def place_of(url: str, api_key: str) -> Place:
+    """Raises ConnectFailed for an address that is none, CredentialRejected for a key that no header can hold."""
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").encode("idna").decode("ascii")
+        port = parts.port or _PORTS[parts.scheme]
+    except (ValueError, KeyError) as error:
+        raise ConnectFailed("The provider could not be reached.") from error
+    origin = Origin(host, port, parts.scheme == "https", _proxy_for(parts.scheme, host))
+    path = quote(parts.path or "/", safe=_PLAIN_IN_PATHS)
+    goes_through_proxy = origin.proxy and not origin.is_secure
+    lines = [
+        f"POST {f'http://{origin.authority}' if goes_through_proxy else ''}{path} HTTP/1.1",
+        f"Host: {parts.netloc.encode('idna').decode('ascii')}",
+        "User-Agent: llm-gateway-proxy",
+        "Accept: */*",
+        "Accept-Encoding: identity",
+        "Content-Type: application/json",
+    ]
+    if api_key:
+        if not (api_key.isascii() and api_key.isprintable()):
+            raise CredentialRejected("The provider's key has characters that no HTTP header can hold.")
+        lines.append(f"Authorization: Bearer {api_key}")
+    head = "\r\n".join(lines).encode("ascii")
+    if origin.proxy and goes_through_proxy:
+        head += origin.proxy.authorization
+    return Place(origin, head + b"\r\nContent-Length: ")
+
+
+def _proxy_for(scheme: str, host: str) -> Proxy | None:
+    """Looked up once for each provider, not in a thread for each request."""
+    address = None if proxy_bypass(host) else getproxies().get(scheme)
+    if not address:
+        return None
+    parts = urlsplit(address if "//" in address else f"//{address}")
+    authorization = b""
+    if parts.username:
+        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        authorization = b"\r\nProxy-Authorization: Basic " + base64.b64encode(pair)
+    return Proxy(parts.hostname or "", parts.port or 80, authorization)
