@@ -18,8 +18,8 @@ from comparisons.request import FEWEST_SLOTS, MOST_SLOTS, ComparisonRequest, Slo
 from comparisons.run import Run, Step
 from comparisons.stream import too_slow
 from proxy.chat import ChatRequest
+from proxy.http.keep_alive import KeepAlive
 from proxy.http.response import EventStreamResponse, Write
-from proxy.http.stream import KeepAlive
 from proxy.upstreams.sse import DONE
 
 PREFIX = "compare:"

@@ -17,7 +17,7 @@ from proxy.call import Call
 from proxy.gateway import Gateway
 from proxy.http.stream import CHECKPOINT_EVERY
 from proxy.metering import measure
-from proxy.relay import Stream
+from proxy.stream import Stream
 from proxy.upstreams.failures import CallerTimedOut, UpstreamFailure
 
 logger = logging.getLogger(__name__)

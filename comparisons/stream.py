@@ -16,8 +16,8 @@ import orjson
 from comparisons.errors import ReadTooSlowly
 from comparisons.models.answer import AnswerStatus
 from comparisons.run import Run, Step
+from proxy.http.keep_alive import KeepAlive
 from proxy.http.response import EventStreamResponse, Write
-from proxy.http.stream import KeepAlive
 
 REASONING = ("reasoning_content", "reasoning")
 

@@ -24,7 +24,10 @@ class Meter:
     def feed(self, events: Iterable[Event]) -> None:
         """Raises the failure that an `{"error": …}` event stands for, MalformedAnswer for choices that are none."""
         for event in events:
-            if event.data is not None:
+            if event.text:  # another piece of a choice that a chunk before it has begun
+                self.has_content = True
+                self.delivered.append(event.text)
+            elif event.data is not None:
                 self._read(event.data)
 
     def take(self, answer: Answer) -> None:
@@ -80,4 +83,4 @@ def texts_of(message: dict[str, Any]) -> list[str]:
 
 
 def join(events: Sequence[Event]) -> bytes:
-    return b"".join(event.raw for event in events)
+    return events[0].raw if len(events) == 1 else b"".join([event.raw for event in events])

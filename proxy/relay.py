@@ -11,7 +11,7 @@ from proxy.catalogue import Link, Route
 from proxy.errors import ChainFailed, UpstreamRejected
 from proxy.estimate import capped
 from proxy.meter import Meter
-from proxy.stall import StallWatch
+from proxy.stream import Stream
 from proxy.upstreams import Answer, Event, Upstreams
 from proxy.upstreams.failures import (
     Abandoned,
@@ -29,43 +29,6 @@ from proxy.upstreams.failures import (
 T = TypeVar("T")
 
 LEAST_PATIENCE_S = 0.01  # with less left until the deadline, another model is not worth asking
-
-
-class Stream:
-    """A streamed answer whose first content is here: `head` holds what came so far, iterating gives the rest.
-
-    Iterating raises UpstreamFailure where the answer breaks off. Close it, whatever happens: that ends the call to the
-    provider.
-    """
-
-    def __init__(self, source: AsyncIterator[Sequence[Event]], meter: Meter, head: list[Event], stall_s: float) -> None:
-        self.head = head
-        self.meter = meter
-        self._source = source
-        self._stall_watch = StallWatch(stall_s)
-
-    async def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
-        while (events := await self.read_before_stall()) is not None:
-            yield events
-
-    async def read(self) -> Sequence[Event] | None:
-        """The next events, waiting as long as the caller does; None at the end of a whole answer."""
-        try:
-            events = await anext(self._source)
-        except StopAsyncIteration:
-            self.meter.require_whole()
-            return None
-        self.meter.feed(events)
-        return events
-
-    async def read_before_stall(self) -> Sequence[Event] | None:
-        """The same; raises TimedOut where the model falls silent for longer than the link's stall timeout."""
-        with self._stall_watch:
-            return await self.read()
-
-    async def close(self) -> None:
-        self._stall_watch.stop()
-        await self._source.aclose()  # type: ignore[attr-defined]  # an async generator, see Upstream.stream
 
 
 class Relay:

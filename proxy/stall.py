@@ -7,6 +7,10 @@ from typing import Self
 from proxy.upstreams.failures import TimedOut
 
 
+def stalled(patience_s: float) -> TimedOut:
+    return TimedOut(f"The model fell silent for {patience_s:g} s.", code="stalled")
+
+
 class StallWatch:
     """Ends a wait that takes too long: enter it for each one. Raises TimedOut there.
 
@@ -29,7 +33,7 @@ class StallWatch:
 
     def __enter__(self) -> Self:
         self._since = self._loop.time()
-        self._waiting = asyncio.current_task()
+        self._waiting = asyncio.current_task(self._loop)
         if self._timer is None:
             self._cancelling = self._waiting.cancelling() if self._waiting else 0
             self._timer = self._loop.call_later(self._patience_s, self._look)
@@ -40,7 +44,7 @@ class StallWatch:
         if not self._stalled or self._waiting is None or kind is not asyncio.CancelledError:
             return
         if self._waiting.uncancel() <= self._cancelling:  # else the caller hung up, too
-            raise TimedOut(f"The model fell silent for {self._patience_s:g} s.", code="stalled") from error
+            raise stalled(self._patience_s) from error
 
     def _look(self) -> None:
         """Cancel what waits for too long already; else look again when that may be so."""

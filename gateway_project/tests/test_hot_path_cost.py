@@ -8,11 +8,11 @@ worth it, raise the ceiling in the same commit, and say why; where a count has f
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from conftest import Cast, Catalogue
 from gateway_project.asgi import application
@@ -20,13 +20,14 @@ from proxy import gateway
 from proxy.http.asgi import Message
 from proxy.http.stream import EventStream
 from proxy.meter import Meter
-from proxy.relay import Stream
+from proxy.stream import Stream
 from proxy.tests.fake_provider import FakeProvider, chunk, text
-from proxy.upstreams.base import Event
-from proxy.upstreams.sse import EventParser
+from proxy.upstreams.base import Target
+from proxy.upstreams.http.connection import Connection, Response
+from proxy.upstreams.openai_wire import OpenAIWire, WireStream
 
 CALLS_A_REQUEST = 440
-CALLS_A_CHUNK = 22
+CALLS_A_CHUNK = 18
 
 REQUESTS, CHUNKS = 20, 500
 OURS = str(Path(__file__).resolve().parents[2])
@@ -92,23 +93,40 @@ async def calls_of_chunks(said: list[bytes]) -> int:
         written.append(data)
 
     with counted() as count:
-        await answered_by(said).pump(write)
+        await (await answered_by(said)).pump(write)
     assert written[: len(said)] == said
     return count.calls
 
 
-def answered_by(said: list[bytes]) -> EventStream:
+async def answered_by(said: list[bytes]) -> EventStream:
     """A stream's way from the provider's bytes to the caller's, without the sockets at its ends."""
-
-    async def arriving() -> AsyncIterator[Sequence[Event]]:
-        parser = EventParser()
-        for data in [*said, f"data: {json.dumps(chunk({}, 'stop'))}\n\n".encode()]:
-            yield parser.feed(data)
-
+    source = WireStream(cast(OpenAIWire, Provider(said)), cast(Target, None), {})
+    meter = Meter()
+    head = list(await anext(source))
+    meter.feed(head)
     around: Any = SimpleNamespace(
         headers=dict, transcript=None, request_id="req_1", finish=lambda *_: None, checkpoint=lambda _: None
     )
-    return EventStream(around, around, Stream(arriving(), Meter(), [], 60.0), usage_chunk=False)
+    return EventStream(around, around, Stream(source, meter, head, 60.0), usage_chunk=False)
+
+
+class Provider:
+    """Stands for the wire: a connection that reads `said`, a piece in each turn of the event loop."""
+
+    def __init__(self, said: list[bytes]) -> None:
+        self._said = said
+
+    async def post(self, *_: object) -> Response:
+        response = Response(Connection(asyncio.get_running_loop(), lambda *_: None))
+        response.headers["content-type"] = "text/event-stream"
+        self._speaking = asyncio.create_task(self._speak(response))
+        return response
+
+    async def _speak(self, response: Response) -> None:
+        for data in [*self._said, f"data: {json.dumps(chunk({}, 'stop'))}\n\n".encode()]:
+            response.add(data)
+            await asyncio.sleep(0)
+        response.end()
 
 
 async def ask(key: str) -> None:

@@ -1,11 +1,11 @@
 """An answer that writes itself, piece by piece, while it comes into being."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from django.http.response import HttpResponseBase
 
-Write = Callable[[bytes], Awaitable[None]]
+Write = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
 def set_headers(response: HttpResponseBase, headers: Mapping[str, str]) -> None:

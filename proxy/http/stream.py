@@ -1,6 +1,5 @@
 """An answer as server-sent events. The stream itself writes, so that its end is always its own to see."""
 
-import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -11,9 +10,11 @@ from accounts.errors import GatewayError
 from proxy.call import Call
 from proxy.errors import UpstreamError
 from proxy.gateway import Gateway
+from proxy.http.outlet import Outlet
 from proxy.http.response import EventStreamResponse, Write, set_headers
 from proxy.meter import join
-from proxy.relay import Stream
+from proxy.silence import SilenceWatch
+from proxy.stream import Stream
 from proxy.upstreams.base import Event
 from proxy.upstreams.failures import UpstreamFailure
 from proxy.upstreams.sse import DONE, KEEP_ALIVE
@@ -25,7 +26,11 @@ CHECKPOINT_EVERY = 192
 
 
 class EventStream(EventStreamResponse):
-    """Writes a relayed stream to the caller, and finishes its call however it ends."""
+    """Writes a relayed stream to the caller, and finishes its call however it ends.
+
+    A comment goes out whenever nothing else was written for a while: no proxy between takes the answer for dead. While
+    a caller who reads slowly is waited for, there is no silence to fill.
+    """
 
     def __init__(self, gateway: Gateway, call: Call, stream: Stream, *, usage_chunk: bool) -> None:
         super().__init__()
@@ -33,32 +38,37 @@ class EventStream(EventStreamResponse):
         self._gateway = gateway
         self._call = call
         self._stream = stream
+        self._delivered = stream.meter.delivered
         self._usage_chunk = usage_chunk
         self._checkpoint = CHECKPOINT_EVERY
 
     async def pump(self, write: Write) -> None:
         """Write until the answer is whole, breaks off, or the caller hangs up (which cancels this)."""
         error: BaseException | None = None
+        self._outlet = outlet = Outlet(write, self._stream.hold, self._stream.go_on)
+        self._silence = SilenceWatch(settings.GATEWAY_KEEP_ALIVE_S, self._fill_silence)
         try:
-            async with KeepAlive(write) as quiet_write:
-                error = await self._relay(quiet_write)
+            error = await self._relay()
+            await outlet.drain()
         except Exception as mistake:  # the caller is told of it as of any other end
             logger.exception("Unexpected error in the stream of request %s", self._call.request_id)
             error = mistake
         except BaseException as ended_by:
             error = ended_by
+            outlet.close()
             raise
         finally:
+            self._silence.stop()
             self._gateway.finish(self._call, error)
             await self._stream.close()
-        await write(DONE if error is None else _error_event(error, self._call))
+        outlet.write(DONE if error is None else _error_event(error, self._call))
+        await outlet.drain()
 
-    async def _relay(self, write: Write) -> UpstreamFailure | None:
+    async def _relay(self) -> UpstreamFailure | None:
         """Returns the failure of an answer that broke off."""
         try:
-            await self._write(self._stream.head, write)
-            async for events in self._stream:
-                await self._write(events, write)
+            self._take(self._stream.head)
+            await self._stream.flow(self._take)
         except UpstreamFailure as failure:
             if self._call.served_by:
                 failure.redact(self._call.served_by.target.api_key)
@@ -66,64 +76,21 @@ class EventStream(EventStreamResponse):
             return failure
         return None
 
-    async def _write(self, events: Sequence[Event], write: Write) -> None:
+    def _take(self, events: Sequence[Event]) -> None:
         if self._call.transcript:
             self._call.transcript.hear(events)
-        visible = events
         if not self._usage_chunk and self._stream.meter.tokens:  # one of these may tell them
-            visible = [event for event in events if not _is_usage_chunk(event)]
-        if visible:
-            await write(join(visible))
-        if len(self._stream.meter.delivered) >= self._checkpoint:
+            events = [event for event in events if not _is_usage_chunk(event)]
+        if events:
+            self._outlet.write(join(events))
+            self._silence.note()
+        if len(self._delivered) >= self._checkpoint:
             self._checkpoint += CHECKPOINT_EVERY
             self._gateway.checkpoint(self._call)
 
-
-class KeepAlive:
-    """Writes a comment whenever nothing else was written for a while: no proxy between takes the answer for dead.
-
-    While a write waits for a caller who reads slowly, there is no silence to fill.
-    """
-
-    def __init__(self, write: Write) -> None:
-        self._write = write
-        self._loop = asyncio.get_running_loop()
-        self._last = self._loop.time()
-        self._timer: asyncio.TimerHandle | None = None
-        self._is_writing = False
-        self._comment: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Write:
-        self._schedule()
-        return self._noted_write
-
-    async def __aexit__(self, *error: object) -> None:
-        if self._timer:
-            self._timer.cancel()
-        if self._comment:
-            await asyncio.wait([self._comment])
-
-    async def _noted_write(self, data: bytes) -> None:
-        if self._comment:
-            await asyncio.wait([self._comment])
-        self._is_writing = True
-        await self._write(data)
-        self._is_writing = False
-        self._last = self._loop.time()
-
-    def _schedule(self) -> None:
-        self._timer = self._loop.call_at(self._last + settings.GATEWAY_KEEP_ALIVE_S, self._check)
-
-    def _check(self) -> None:
-        if self._loop.time() - self._last >= settings.GATEWAY_KEEP_ALIVE_S:
-            self._last = self._loop.time()
-            if not self._is_writing and self._comment is None:
-                self._comment = self._loop.create_task(self._send_comment())
-        self._schedule()
-
-    async def _send_comment(self) -> None:
-        await self._write(KEEP_ALIVE)
-        self._comment = None
+    def _fill_silence(self) -> None:
+        if not self._outlet.is_full:
+            self._outlet.write(KEEP_ALIVE)
 
 
 def _is_usage_chunk(event: Event) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from conftest import PATIENCE_S
-from proxy.http.stream import KeepAlive
+from proxy.http.keep_alive import KeepAlive
 from proxy.upstreams.sse import KEEP_ALIVE
 
 

@@ -7,9 +7,13 @@
 Every wire raises only the failures of `failures.py`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+import orjson
 
 # No answer uses as many; neither Redis nor Postgres could add up what a confused provider may report.
 MOST_TOKENS = 10**9
@@ -66,14 +70,45 @@ class Answer:
         return TokenCount.from_usage(self.data.get("usage"))
 
 
-class Event(NamedTuple):
-    """One server-sent event of a stream: its bytes with the closing blank line, and its decoded data.
+class Event:
+    """One server-sent event of a stream: its `raw` bytes with the closing blank line, and what they say.
 
-    `data` is None for a comment. The `[DONE]` mark is not an event: a stream that has ended has ended.
+    `data` is decoded JSON, None for a comment. `text` is set where a piece of the first choice's content, in plain
+    text, is all that is said; `data` is then decoded only when it is asked for. The `[DONE]` mark is not an event: a
+    stream that has ended has ended.
     """
 
-    raw: bytes
-    data: dict[str, Any] | None
+    __slots__ = ("_data", "raw", "text")
+
+    def __init__(self, raw: bytes, data: dict[str, Any] | None = None, *, text: str | None = None) -> None:
+        self.raw = raw
+        self.text = text
+        self._data = data
+
+    @property
+    def data(self) -> dict[str, Any] | None:
+        if self._data is None and self.text is not None:
+            self._data = orjson.loads(self.raw.removeprefix(b"data:"))
+        return self._data
+
+
+Take = Callable[[Sequence[Event]], None]
+
+
+class PushSource(AsyncIterator[Sequence[Event]]):
+    """A stream that can also hand its events over in the very turn of the event loop that they arrive in."""
+
+    @abstractmethod
+    def flow(self, take: Take) -> asyncio.Future[None]:
+        """Hand over all that is still to come. Done at the end; raises UpstreamFailure, or what `take` raised."""
+
+    @abstractmethod
+    def hold(self) -> None:
+        """Hold the provider back: `take` cannot keep up. What is on its way already still comes."""
+
+    @abstractmethod
+    def go_on(self) -> None:
+        """Take it up again."""
 
 
 class Upstream(Protocol):
@@ -85,8 +120,9 @@ class Upstream(Protocol):
     def stream(self, target: Target, body: dict[str, Any]) -> AsyncIterator[Sequence[Event]]:
         """A chat completion as it is written: each item holds the events that arrived together.
 
-        An async generator; closing it ends the call to the provider at once. Raises UpstreamFailure, also in the
-        middle. Ends normally only where the provider ended the stream cleanly. Asks the provider for its usage chunk.
+        An async generator, or a PushSource; closing it ends the call to the provider at once. Raises UpstreamFailure,
+        also in the middle. Ends normally only where the provider ended the stream cleanly. Asks the provider for its
+        usage chunk.
         """
 
     async def embed(self, target: Target, body: dict[str, Any]) -> Answer:

@@ -1,11 +1,12 @@
 """Providers that speak OpenAI's wire: bytes pass through, so that new fields and chunk shapes survive."""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Self
+import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
-from proxy.upstreams.base import Answer, Event, Target
+from proxy.upstreams.base import Answer, Event, PushSource, Take, Target
 from proxy.upstreams.failures import MalformedAnswer, from_response
 from proxy.upstreams.http import Pool, Response
 from proxy.upstreams.sse import EventParser
@@ -66,7 +67,7 @@ class OpenAIWire:
         return Answer(raw, data)
 
 
-class WireStream(AsyncIterator[Sequence[Event]]):
+class WireStream(PushSource):
     """A streamed answer; asks for it when it is first read."""
 
     def __init__(self, wire: OpenAIWire, target: Target, body: dict[str, Any]) -> None:
@@ -75,27 +76,49 @@ class WireStream(AsyncIterator[Sequence[Event]]):
         self._parser = EventParser()
         self._ended = False
 
-    def __aiter__(self) -> Self:
-        return self
-
     async def __anext__(self) -> Sequence[Event]:
-        parser = self._parser
         while not self._ended:
             if self._answer is None:
                 self._answer = await self._ask
                 _require(self._answer, "text/event-stream")
             data = await self._answer.read()
-            events = parser.feed(data) if data else parser.end()
-            self._ended = parser.done or not data
-            if events:
+            if events := self._parse(data):
                 return events
         raise StopAsyncIteration
+
+    def flow(self, take: Take) -> asyncio.Future[None]:
+        """Hand over all that is still to come; for a stream that was read from before."""
+
+        def take_bytes(data: bytes) -> bool:
+            if events := self._parse(data):
+                take(events)
+            return self._ended
+
+        if self._answer is None:
+            raise RuntimeError("Read from the stream first.")
+        return self._answer.flow(take_bytes)
+
+    def _parse(self, data: bytes) -> Sequence[Event]:
+        """b"" stands for the end."""
+        events = self._parser.feed(data) if data else self._parser.end()
+        self._ended = self._parser.done or not data
+        return events
+
+    def hold(self) -> None:
+        if self._answer:
+            self._answer.hold()
+
+    def go_on(self) -> None:
+        if self._answer:
+            self._answer.go_on()
 
     async def aclose(self) -> None:
         """End the call to the provider, unless its answer is whole."""
         self._ended = True
         self._ask.close()
-        if self._answer:
+        if self._answer and self._parser.done:
+            self._answer.finish()
+        elif self._answer:
             self._answer.close()
 
 

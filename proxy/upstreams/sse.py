@@ -7,10 +7,13 @@ import orjson
 
 from proxy.upstreams.base import Event
 from proxy.upstreams.failures import MalformedAnswer
+from proxy.upstreams.text_frame import TextFrame
 
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 MAX_EVENT_BYTES = 16 * 1024 * 1024
+# Some providers put something new into each chunk besides its text: a frame is looked for in the first few only.
+MOST_FRAMES = 8
 
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
@@ -19,13 +22,18 @@ class EventParser:
     """Turns bytes, cut anywhere, into events. `done` is set once `[DONE]` was read; nothing after it counts."""
 
     def __init__(self) -> None:
-        self._buffer = b""
         self.done = False
+        self._buffer = b""
+        self._frame: TextFrame | None = None
+        self._frames_left = MOST_FRAMES
 
     def feed(self, data: bytes) -> list[Event]:
         """The events completed by these bytes; raises MalformedAnswer for data that is no JSON object."""
-        if not self._buffer and not self.done and _is_one_event(data):  # the usual, at a third of the cost
-            return [Event(data, _decode(data[6:]))]
+        if not self._buffer and not self.done:  # the usual: one event, and the same as before but for its text
+            if self._frame and (text := self._frame.text_in(data)):
+                return [Event(data, text=text)]
+            if _is_one_event(data):
+                return [self._decoded(data)]
         blocks, self._buffer = _split(self._buffer + data if self._buffer else data)
         events = [event for block in blocks if not self.done and (event := self._event(block))]
         if self.done:
@@ -37,6 +45,13 @@ class EventParser:
     def end(self) -> list[Event]:
         """The events that the end of the body completes: some servers leave out the last blank line."""
         return self.feed(b"\n\n") if self._buffer.strip() else []
+
+    def _decoded(self, event: bytes) -> Event:
+        data = _decode(event[6:])
+        if self._frames_left:
+            self._frames_left -= 1
+            self._frame = TextFrame.of(event, data) or self._frame
+        return Event(event, data)
 
     def _event(self, block: bytes) -> Event | None:
         data = _data_of(block)

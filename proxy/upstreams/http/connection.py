@@ -15,6 +15,11 @@ from proxy.upstreams.failures import ConnectionBroken, MalformedAnswer, Upstream
 MAX_HEADER_BYTES = 64 * 1024
 # A reader that lags behind by more holds the provider back.
 MAX_UNREAD_BYTES = 256 * 1024
+# For the end of an answer that has said all that matters.
+LAST_WORDS_S = 1.0
+
+# Returns whether it has all that it wants.
+TakeBytes = Callable[[bytes], bool]
 
 
 class Response:
@@ -32,6 +37,7 @@ class Response:
         self._is_whole = False
         self._failure: UpstreamFailure | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._take: TakeBytes | None = None
 
     @property
     def content_type(self) -> str:
@@ -52,8 +58,37 @@ class Response:
         self._unread_bytes = 0
         return data
 
+    def flow(self, take: TakeBytes) -> asyncio.Future[None]:
+        """From now on hand over what comes of the body where it arrives, b"" at its end, instead of keeping it.
+
+        Done at the end, or when `take` says that it has all it wants. Raises ConnectionBroken, or what `take` raised.
+        """
+        self._waiter = end = self._connection.loop.create_future()
+        self._take = take
+        unread, self._unread, self._unread_bytes = self._unread, [], 0
+        for data in unread:
+            self._hand_over(data)
+        if self._is_whole or self._failure:
+            self.end(self._failure)
+        self.go_on()
+        return end
+
+    def hold(self) -> None:
+        """Hold the provider back. What has arrived already still comes."""
+        if self._connection.carries(self):
+            self._connection.pause()
+
+    def go_on(self) -> None:
+        if self._connection.carries(self):
+            self._connection.resume()
+
     def close(self) -> None:
         self._connection.leave(self)
+
+    def finish(self) -> None:
+        """Close it, when all that matters is here: the rest may still come, so that the connection can be kept."""
+        self._take = _nothing_more
+        self._connection.leave_at_end(self)
 
     async def wait_for_head(self) -> None:
         """Raises ConnectionBroken, MalformedAnswer."""
@@ -70,16 +105,33 @@ class Response:
             self._waiter = None
 
     def add(self, data: bytes) -> None:
+        if self._take:
+            self._hand_over(data)
+            return
         self._unread.append(data)
         self._unread_bytes += len(data)
         if self._unread_bytes > MAX_UNREAD_BYTES:
             self._connection.pause()
         self.wake()
 
+    def _hand_over(self, data: bytes) -> None:
+        end = self._waiter
+        if self._take is None or end is None or end.done():
+            return
+        try:
+            if self._take(data):
+                end.set_result(None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where `flow` is awaited
+            end.set_exception(error)
+
     def end(self, failure: UpstreamFailure | None = None) -> None:
         """Nothing more will come: the body is whole, or this is what broke it off."""
         self._is_whole = failure is None
         self._failure = failure
+        if self._take and failure is None:
+            self._hand_over(b"")
+        elif self._take and failure and self._waiter and not self._waiter.done():
+            self._waiter.set_exception(failure)
         self.wake()
 
     def wake(self) -> None:
@@ -101,6 +153,7 @@ class Connection(asyncio.Protocol):
         self._is_informational = False
         self._ends_with_connection = False
         self._may_be_kept = False
+        self._last_words: asyncio.TimerHandle | None = None
 
     @property
     def is_open(self) -> bool:
@@ -115,14 +168,30 @@ class Connection(asyncio.Protocol):
             self._transport.write(request)
         return response
 
+    def carries(self, response: Response) -> bool:
+        return self._response is response
+
     def leave(self, response: Response) -> None:
         """The reader has had enough of this answer."""
         if self._response is not response:
             return
         self._response = None
-        if not self._may_be_kept:
+        if self._last_words:
+            self._last_words.cancel()
+            self._last_words = None
+        if self._may_be_kept:
+            self.resume()
+        else:
             self.abort()
         self._retire(self, self._may_be_kept and self.is_open)
+
+    def leave_at_end(self, response: Response) -> None:
+        """Leave the answer when it has ended, which it should do within a moment."""
+        if self._response is response and self.is_open and not self._may_be_kept:
+            self.resume()
+            self._last_words = self.loop.call_later(LAST_WORDS_S, self.leave, response)
+        else:
+            self.leave(response)
 
     def abort(self) -> None:
         if self._transport:
@@ -197,8 +266,16 @@ class Connection(asyncio.Protocol):
             self._response.add(data)
 
     def on_message_complete(self) -> None:
-        if self._response and not self._is_informational:
-            self._may_be_kept = self._parser.should_keep_alive()
-            self._response.end()
-            if not self._may_be_kept:
-                self.abort()
+        response = self._response
+        if response is None or self._is_informational:
+            return
+        self._may_be_kept = self._parser.should_keep_alive()
+        response.end()
+        if not self._may_be_kept:
+            self.abort()
+        if self._last_words:
+            self.leave(response)
+
+
+def _nothing_more(data: bytes) -> bool:
+    return True

@@ -1,0 +1,89 @@
+"""The caller's end of a stream."""
+
+import asyncio
+import contextlib
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+from proxy.http.response import Write
+
+
+class Outlet:
+    """Takes bytes in the turn of the event loop that they arrive in.
+
+    A caller who reads slowly makes the server wait: what is written meanwhile is kept in order, `hold` asks whoever
+    writes to pause, and `go_on` to take it up again.
+    """
+
+    def __init__(self, write: Write, hold: Callable[[], None], go_on: Callable[[], None]) -> None:
+        self._write = write
+        self._hold = hold
+        self._go_on = go_on
+        self._kept: list[bytes] = []
+        self._emptying: asyncio.Task[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        return self._emptying is not None
+
+    def write(self, data: bytes) -> None:
+        """Never waits. Raises what the server raises."""
+        if self._emptying:
+            if self._emptying.done():  # it failed, else it would be gone
+                self._emptying.result()
+            self._kept.append(data)
+            return
+        rest = begin(self._write(data))
+        if rest is not None:
+            self._hold()
+            self._emptying = asyncio.ensure_future(self._empty(rest))
+
+    async def drain(self) -> None:
+        """Wait until everything is with the server. Raises what the server raises."""
+        while self._emptying:
+            await asyncio.shield(self._emptying)
+
+    def close(self) -> None:
+        """Drop what the server has not taken."""
+        if self._emptying:
+            self._emptying.cancel()
+
+    async def _empty(self, rest: Coroutine[Any, Any, None]) -> None:
+        try:
+            await rest
+            while self._kept:
+                data = b"".join(self._kept)
+                self._kept.clear()
+                await self._write(data)
+            self._emptying = None
+        finally:
+            self._go_on()
+
+
+def begin(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
+    """Run a coroutine up to where it has to wait; returns what is left of it, None if nothing.
+
+    As Python 3.12's eager tasks, without the task: nearly every write to a caller is done at once.
+    """
+    try:
+        waits_for = work.send(None)
+    except StopIteration:
+        return None
+    return _rest(work, waits_for)
+
+
+async def _rest(work: Coroutine[Any, Any, None], waits_for: Any) -> None:
+    try:
+        await _once(waits_for)
+    except BaseException as error:
+        with contextlib.suppress(StopIteration):
+            work.throw(error)
+        raise
+    await work
+
+
+@types.coroutine
+def _once(waits_for: Any) -> Generator[Any, Any, None]:
+    """Hand a task the very future that the coroutine has asked to wait for."""
+    yield waits_for

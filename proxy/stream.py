@@ -1,0 +1,88 @@
+"""A streamed answer on its way from a provider: metered, and never silent for too long."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from proxy.meter import Meter
+from proxy.silence import SilenceWatch
+from proxy.stall import StallWatch, stalled
+from proxy.upstreams.base import Event, PushSource, Take
+
+
+class Stream:
+    """A streamed answer whose first content is here: `head` holds what came so far.
+
+    Iterating gives the rest; `flow` hands it over instead. Both raise UpstreamFailure where the answer breaks off, and
+    TimedOut where the model falls silent for longer than `stall_s`. Close it, whatever happens: that ends the call to
+    the provider.
+    """
+
+    def __init__(self, source: AsyncIterator[Sequence[Event]], meter: Meter, head: list[Event], stall_s: float) -> None:
+        self.head = head
+        self.meter = meter
+        self._source = source
+        self._stall_s = stall_s
+        self._stall_watch = StallWatch(stall_s)
+        self._may_go_on = asyncio.Event()
+        self._may_go_on.set()
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
+        while (events := await self.read_before_stall()) is not None:
+            yield events
+
+    async def read(self) -> Sequence[Event] | None:
+        """The next events, waiting as long as the caller does; None at the end of a whole answer."""
+        try:
+            events = await anext(self._source)
+        except StopAsyncIteration:
+            self.meter.require_whole()
+            return None
+        self.meter.feed(events)
+        return events
+
+    async def read_before_stall(self) -> Sequence[Event] | None:
+        """The same; raises TimedOut at a stall."""
+        with self._stall_watch:
+            return await self.read()
+
+    async def flow(self, take: Take) -> None:
+        """Hand over the rest, if possible in the turn of the event loop that it arrives in, until it is whole."""
+        if isinstance(self._source, PushSource):
+            await self._flow_from(self._source, take)
+        else:
+            while (events := await self.read_before_stall()) is not None:
+                take(events)
+                await self._may_go_on.wait()
+
+    async def _flow_from(self, source: PushSource, take: Take) -> None:
+        def take_noted(events: Sequence[Event]) -> None:
+            watch.note()
+            self.meter.feed(events)
+            take(events)
+
+        def look() -> None:
+            if self._may_go_on.is_set() and not end.done():
+                end.set_exception(stalled(self._stall_s))
+
+        watch = SilenceWatch(self._stall_s, look)
+        end = source.flow(take_noted)
+        try:
+            await end
+        finally:
+            watch.stop()
+        self.meter.require_whole()
+
+    def hold(self) -> None:
+        """Hold the provider back, where that is possible: `take` cannot keep up."""
+        self._may_go_on.clear()
+        if isinstance(self._source, PushSource):
+            self._source.hold()
+
+    def go_on(self) -> None:
+        self._may_go_on.set()
+        if isinstance(self._source, PushSource):
+            self._source.go_on()
+
+    async def close(self) -> None:
+        self._stall_watch.stop()
+        await self._source.aclose()  # type: ignore[attr-defined]  # of a generator or a PushSource, see Upstream.stream
