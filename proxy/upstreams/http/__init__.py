@@ -8,6 +8,7 @@ Why not a larger client: docs/decisions/0018-a-client-of-our-own.md.
 """
 
 from proxy.upstreams.http.connection import Response
+from proxy.upstreams.http.origin import Headers
 from proxy.upstreams.http.pool import Pool
 
-__all__ = ["Pool", "Response"]
+__all__ = ["Headers", "Pool", "Response"]

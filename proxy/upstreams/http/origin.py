@@ -10,6 +10,9 @@ from proxy.upstreams.failures import ConnectFailed, CredentialRejected
 
 _PORTS = {"http": 80, "https": 443}
 _PLAIN_IN_PATHS = "/:@!$&'()*+,;=-._~%"
+_ALWAYS = {"user-agent": "llm-gateway-proxy", "accept": "*/*", "content-type": "application/json"}
+
+Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +47,11 @@ class Place:
 
 
 @functools.lru_cache(maxsize=4096)
-def place_of(url: str, api_key: str) -> Place:
-    """Raises ConnectFailed for an address that is none, CredentialRejected for a key that no header can hold."""
+def place_of(url: str, api_key: str, headers: Headers = ()) -> Place:
+    """Raises ConnectFailed for an address that is none, CredentialRejected for a key that no header can hold.
+
+    The key is a Bearer's. Where a provider wants it elsewhere it is among the headers, which replace ours by name.
+    """
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode("ascii")
@@ -54,23 +60,28 @@ def place_of(url: str, api_key: str) -> Place:
         raise ConnectFailed("The provider could not be reached.") from error
     origin = Origin(host, port, parts.scheme == "https", _proxy_for(parts.scheme, host))
     path = quote(parts.path or "/", safe=_PLAIN_IN_PATHS)
+    if parts.query:
+        path += "?" + quote(parts.query, safe=_PLAIN_IN_PATHS + "?")
     goes_through_proxy = origin.proxy and not origin.is_secure
     lines = [
         f"POST {f'http://{origin.authority}' if goes_through_proxy else ''}{path} HTTP/1.1",
         f"Host: {parts.netloc.encode('idna').decode('ascii')}",
-        "User-Agent: llm-gateway-proxy",
-        "Accept: */*",
         "Accept-Encoding: identity",
-        "Content-Type: application/json",
+        *_header_lines(api_key, headers),
     ]
-    if api_key:
-        if not (api_key.isascii() and api_key.isprintable()):
-            raise CredentialRejected("The provider's key has characters that no HTTP header can hold.")
-        lines.append(f"Authorization: Bearer {api_key}")
     head = "\r\n".join(lines).encode("ascii")
     if origin.proxy and goes_through_proxy:
         head += origin.proxy.authorization
     return Place(origin, head + b"\r\nContent-Length: ")
+
+
+def _header_lines(api_key: str, headers: Headers) -> list[str]:
+    fields = _ALWAYS | {name.lower(): value for name, value in headers}
+    if api_key:
+        fields["authorization"] = f"Bearer {api_key}"
+    if not all(value.isascii() and value.isprintable() for value in fields.values()):  # all but the key is ours
+        raise CredentialRejected("The provider's key has characters that no HTTP header can hold.")
+    return [f"{name}: {value}" for name, value in fields.items()]
 
 
 def _proxy_for(scheme: str, host: str) -> Proxy | None:

@@ -10,7 +10,7 @@ import aiohappyeyeballs
 
 from proxy.upstreams.failures import ConnectFailed, ConnectionBroken, TimedOut
 from proxy.upstreams.http.connection import Connection, Response
-from proxy.upstreams.http.origin import Origin, Proxy, place_of
+from proxy.upstreams.http.origin import Headers, Origin, Proxy, place_of
 
 IDLE_CONNECTIONS_S = 30.0
 ADDRESSES_KEPT_S = 30.0
@@ -30,13 +30,17 @@ class Pool:
         self._sweeper: asyncio.TimerHandle | None = None
         self._addresses = Addresses()
 
-    async def post(self, url: str, api_key: str, body: bytes, *, connect_timeout_s: float) -> Response:
+    async def post(
+        self, url: str, api_key: str, body: bytes, *, connect_timeout_s: float, headers: Headers = ()
+    ) -> Response:
         """POST JSON; the answer, once its head is here. Redirects are answers like any other.
+
+        The key goes out as a Bearer's; `headers` are what a provider wants besides, or instead.
 
         Raises ConnectFailed, TimedOut (the connection, after so many seconds), ConnectionBroken, MalformedAnswer,
         CredentialRejected. A body that breaks off raises ConnectionBroken where it is read.
         """
-        place = place_of(url, api_key)
+        place = place_of(url, api_key, headers)
         connection = self._take(place.origin) or await self._open(place.origin, connect_timeout_s)
         self._busy.add(connection)
         response = connection.send(b"%b%d\r\n\r\n%b" % (place.head, len(body), body))
