@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
-from proxy.tests.vendors import anthropic
+from proxy.tests.vendors import anthropic, mistral
 from proxy.tests.vendors.reading import Heard, listen
 from proxy.tests.vendors.server import Ending, Hang, Vendor
 from proxy.upstreams.base import Target, TokenCount
@@ -186,6 +187,17 @@ async def test_a_stream_is_openais_chunks(wire: LitellmWire, vendor: Vendor, tar
     last = heard.chunks[-1]
     assert last["choices"] == []
     assert TokenCount.from_usage(last["usage"]) == TokenCount(prompt=25, completion=7, cached=5)
+
+
+@pytest.mark.parametrize("reason", ["length", "tool_calls", "content_filter", "stop"])
+async def test_the_providers_finish_reason_outlives_the_end_mark(
+    wire: LitellmWire, vendor: Vendor, target: Target, reason: str
+):
+    vendor.reply = mistral.stream({"role": "assistant", "content": "Hello"}, finish_reason=reason)
+
+    heard = await listen(wire.stream(replace(target, kind="deepseek", model="deepseek-chat"), HELLO))
+
+    assert heard.finish_reasons == [reason]
 
 
 async def test_an_events_bytes_are_its_data(wire: LitellmWire, vendor: Vendor, target: Target):

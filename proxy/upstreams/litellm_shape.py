@@ -28,7 +28,7 @@ class ChunkStream:
     """Turns the chunks that litellm reads from one stream into OpenAI's.
 
     The finish reasons are held back to the end: litellm writes "stop" into every chunk of some providers (Gemini), so
-    only the last word counts. So is the usage, which becomes the last chunk, as at OpenAI.
+    what says more replaces it. So is the usage, which becomes the last chunk, as at OpenAI.
     """
 
     def __init__(self, model: str) -> None:
@@ -73,7 +73,7 @@ class ChunkStream:
         for choice in choices:
             index = choice.get("index", 0)
             if reason := choice.pop("finish_reason", None):
-                self._finish_reasons[index] = reason
+                self._note(index, reason)
             delta = _delta(choice.pop("delta", {}))
             if not delta:
                 continue
@@ -81,6 +81,11 @@ class ChunkStream:
                 self._started.add(index)
                 delta = {"role": "assistant", **delta}
             yield {**choice, "index": index, "delta": delta, "finish_reason": None}
+
+    def _note(self, index: int, reason: str) -> None:
+        """litellm reads "stop" out of `[DONE]`, too: it says less than what the provider said before."""
+        if reason != "stop" or index not in self._finish_reasons:
+            self._finish_reasons[index] = reason
 
 
 def _reported(response: Any) -> dict[str, Any]:
