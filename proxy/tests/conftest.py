@@ -23,9 +23,13 @@ async def vendor() -> AsyncIterator[Vendor]:
         yield vendor
 
 
-@pytest.fixture
-async def wire() -> AsyncIterator[LitellmWire]:
+@pytest.fixture(params=["translation", "sdk"])
+async def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LitellmWire]:
+    """With what is translated by litellm and sent by us, and with all left to it: the behaviour is the same."""
     wire = LitellmWire()
+    if request.param == "sdk":
+        library = await wire.prepare()
+        monkeypatch.setattr(library.translation, "takes", lambda *_: False)
     yield wire
     await wire.close()
 

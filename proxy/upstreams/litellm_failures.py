@@ -21,7 +21,7 @@ from proxy.upstreams.failures import (
     from_error,
     retry_after,
 )
-from proxy.upstreams.litellm_http import Exchange
+from proxy.upstreams.litellm_exchange import Exchange
 
 # Some providers refuse our account with a 400.
 _OUR_ACCOUNT = ("credit balance is too low", "API key not valid", "API key expired")
@@ -59,13 +59,13 @@ def failure_in_stream(error: Exception, exchange: Exchange, target: Target) -> U
 
 
 def _not_sent(error: Exception, target: Target) -> UpstreamFailure:
-    match error:
+    match _reading(error, target):
         case litellm.AuthenticationError():
             return CredentialRejected("The gateway has no usable credential for this provider.")
         case litellm.exceptions.LiteLLMUnknownProvider():
             return ConnectFailed(f"The gateway knows no providers of the kind {target.kind!r}.")
-        case litellm.BadRequestError():
-            return Untranslatable(f"{target.kind} cannot take this request: {_reason(error, target)}", status=400)
+        case litellm.BadRequestError() as reading:
+            return Untranslatable(f"{target.kind} cannot take this request: {_reason(reading, target)}", status=400)
     if library := _missing_library(error):
         return ConnectFailed(f"The gateway needs the Python package {library!r} to speak to {target.kind}.")
     return Untranslatable(f"This request could not be translated for {target.kind}.", status=400)

@@ -14,16 +14,8 @@ import httpx
 import orjson
 from yarl import URL
 
-from proxy.upstreams.failures import (
-    ConnectFailed,
-    ConnectionBroken,
-    MalformedAnswer,
-    TimedOut,
-    UpstreamFailure,
-)
-
-MAX_ERROR_BYTES = 64 * 1024
-MAX_ANSWER_BYTES = 64 * 1024 * 1024
+from proxy.upstreams.failures import ConnectFailed, ConnectionBroken, MalformedAnswer, TimedOut
+from proxy.upstreams.litellm_exchange import MAX_ERROR_BYTES, Exchange
 
 # aiohttp has undone the encoding already, and the body's length with it.
 _SPENT_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
@@ -31,40 +23,23 @@ _SPENT_HEADERS = frozenset({"content-encoding", "content-length", "transfer-enco
 _SIGNED = ("AWS4-HMAC", "Signature")
 
 
-class Exchange:
-    """One call of ours: what litellm sent for it, and what came back.
-
-    `fields` are added to the JSON body that litellm wrote, under what it already says. `marks` are bytes of which one
-    must come by before the answer counts as complete.
-    """
+class ClientExchange(Exchange):
+    """A call that goes out below litellm's own client."""
 
     def __init__(
         self,
         session: aiohttp.ClientSession,
         *,
         connect_timeout_s: float,
-        fields: Mapping[str, Any] | None = None,
+        fields: Mapping[str, Any],
         marks: tuple[bytes, ...] = (),
     ) -> None:
-        self.status: int | None = None
-        self.headers: Mapping[str, str] = {}
-        self.error_body = b""
-        self.failure: UpstreamFailure | None = None
+        super().__init__(connect_timeout_s=connect_timeout_s, fields=fields, marks=marks)
         self._session = session
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_s)
-        self._fields = fields or {}
-        self._marks = marks
-        self._tail = b""
-        self._marked = not marks
         self._answer: aiohttp.ClientResponse | None = None
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the answer came without a break, with one of its marks."""
-        return self._marked and self.failure is None
-
     def close(self) -> None:
-        """End the call: an answer that was not read to its end loses its connection."""
         if self._answer:
             self._answer.close()
 
@@ -83,9 +58,9 @@ class Exchange:
             if answer.status >= 300:
                 self.error_body = await self._read_error(answer)
         except (aiohttp.ClientError, OSError) as error:
-            raise self._failed(_failure_of(error)) from error
+            raise self.failed(_failure_of(error)) from error
         if 300 <= answer.status < 400:
-            raise self._failed(MalformedAnswer("The provider answered with a redirect.", status=answer.status))
+            raise self.failed(MalformedAnswer("The provider answered with a redirect.", status=answer.status))
         headers = [(name, value) for name, value in answer.headers.items() if name.lower() not in _SPENT_HEADERS]
         if answer.status >= 400:
             return httpx.Response(answer.status, headers=headers, content=self.error_body, request=request)
@@ -95,28 +70,18 @@ class Exchange:
         """The answer's bytes as they arrive. Raises ConnectionBroken, or MalformedAnswer beyond 64 MB."""
         if self._answer is None:
             return
-        size = 0
         try:
             async for data in self._answer.content.iter_any():
-                size += len(data)
-                if size > MAX_ANSWER_BYTES:
-                    raise self._failed(MalformedAnswer("The provider answered with more than 64 MB."))
-                self._watch(data)
+                self.watch(data)
                 yield data
         except (aiohttp.ClientError, OSError) as error:
-            raise self._failed(_failure_of(error)) from error
-
-    def _watch(self, data: bytes) -> None:
-        if not self._marked:
-            window = self._tail + data
-            self._marked = any(mark in window for mark in self._marks)
-            self._tail = window[-64:]
+            raise self.failed(_failure_of(error)) from error
 
     def _body_of(self, request: httpx.Request, content: bytes) -> bytes:
         is_signed = request.headers.get("authorization", "").startswith(_SIGNED)
         if not self._fields or is_signed or not content.startswith(b"{"):
             return content
-        return orjson.dumps(_merge(self._fields, orjson.loads(content)))
+        return orjson.dumps(self.merged(orjson.loads(content)))
 
     async def _read_error(self, answer: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
@@ -127,13 +92,9 @@ class Exchange:
         answer.close()
         return bytes(body[:MAX_ERROR_BYTES])
 
-    def _failed(self, failure: UpstreamFailure) -> UpstreamFailure:
-        self.failure = failure
-        return failure
-
 
 # litellm makes its HTTP clients itself and shares them between calls: the call at hand is found through its context.
-current_exchange: ContextVar[Exchange] = ContextVar("litellm_exchange")
+current_exchange: ContextVar[ClientExchange] = ContextVar("litellm_exchange")
 
 
 class Transport(httpx.AsyncBaseTransport):
@@ -144,7 +105,7 @@ class Transport(httpx.AsyncBaseTransport):
 
 
 class _Body(httpx.AsyncByteStream):
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: ClientExchange) -> None:
         self._exchange = exchange
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -152,15 +113,6 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self._exchange.close()
-
-
-def _merge(fields: Mapping[str, Any], written: dict[str, Any]) -> dict[str, Any]:
-    """Both; where they meet, what litellm has written stays, and objects are joined (Gemini's generationConfig)."""
-    merged = {**fields, **written}
-    for name, value in fields.items():
-        if isinstance(value, dict) and isinstance(merged[name], dict):
-            merged[name] = {**value, **merged[name]}
-    return merged
 
 
 def _failure_of(error: Exception) -> ConnectFailed | ConnectionBroken | TimedOut:

@@ -14,10 +14,11 @@ from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
 from proxy.upstreams.base import Target
 from proxy.upstreams.failures import UpstreamFailure
+from proxy.upstreams.litellm_exchange import Exchange
 from proxy.upstreams.litellm_failures import failure_in_stream, failure_of
-from proxy.upstreams.litellm_http import Exchange, Transport, current_exchange
+from proxy.upstreams.litellm_http import ClientExchange, Transport, current_exchange
 
-__all__ = ["Exchange", "chunks", "complete", "embed"]
+__all__ = ["ClientExchange", "chunks", "complete", "embed"]
 
 _transport = Transport()
 
@@ -46,35 +47,35 @@ CHAT: dict[str, Any] = {**ALWAYS, "_skip_mcp_handler": True}
 STREAM: dict[str, Any] = {**CHAT, "stream": True, "stream_options": {"include_usage": True}}
 
 
-async def complete(exchange: Exchange, target: Target, request: dict[str, Any]) -> Any:
+async def complete(exchange: ClientExchange, target: Target, request: dict[str, Any]) -> Any:
     """A litellm ModelResponse. Raises UpstreamFailure."""
-    with _inside(exchange), _translated(failure_of, exchange, target):
+    with _inside(exchange), translated(failure_of, exchange, target):
         return await litellm.acompletion(**request, **CHAT)
 
 
-async def embed(exchange: Exchange, target: Target, request: dict[str, Any]) -> Any:
+async def embed(exchange: ClientExchange, target: Target, request: dict[str, Any]) -> Any:
     """A litellm EmbeddingResponse. Raises UpstreamFailure."""
-    with _inside(exchange), _translated(failure_of, exchange, target):
+    with _inside(exchange), translated(failure_of, exchange, target):
         return await litellm.aembedding(**request, **ALWAYS)
 
 
-async def chunks(exchange: Exchange, target: Target, request: dict[str, Any]) -> AsyncIterator[Any]:
+async def chunks(exchange: ClientExchange, target: Target, request: dict[str, Any]) -> AsyncIterator[Any]:
     """The provider's chunks as litellm reads them; ends where the body ends. Raises UpstreamFailure.
 
     These come without litellm's stream wrapper, which invents a finish reason for a stream that was cut, replaces the
     reported model and usage, keeps every chunk in memory and gives up on a model that repeats itself.
     """
-    with _inside(exchange), _translated(failure_of, exchange, target):
+    with _inside(exchange), translated(failure_of, exchange, target):
         wrapper = await litellm.acompletion(**request, **STREAM)
         if wrapper.completion_stream is None:
             await wrapper.fetch_stream()
-    with _translated(failure_in_stream, exchange, target):
+    with translated(failure_in_stream, exchange, target):
         async for chunk in wrapper.completion_stream:
             yield chunk
 
 
 @contextmanager
-def _inside(exchange: Exchange) -> Iterator[None]:
+def _inside(exchange: ClientExchange) -> Iterator[None]:
     """Calls in here go through this exchange, and litellm starts no logging task for them."""
     calls, exchanges = is_internal_call.set(True), current_exchange.set(exchange)
     try:
@@ -85,9 +86,10 @@ def _inside(exchange: Exchange) -> Iterator[None]:
 
 
 @contextmanager
-def _translated(
+def translated(
     translate: Callable[[Exception, Exchange, Target], UpstreamFailure], exchange: Exchange, target: Target
 ) -> Iterator[None]:
+    """What litellm raises in here becomes a failure of ours."""
     try:
         yield
     except UpstreamFailure:

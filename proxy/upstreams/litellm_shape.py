@@ -9,8 +9,6 @@ from proxy.upstreams.base import Event
 from proxy.upstreams.failures import MalformedAnswer
 from proxy.upstreams.sse import event
 
-_EMPTY: tuple[Any, ...] = (None, [], {})
-
 
 def completion(response: Any) -> dict[str, Any]:
     """OpenAI's chat.completion object of a litellm ModelResponse; raises MalformedAnswer."""
@@ -123,7 +121,7 @@ def _chunk(chunk: Any) -> dict[str, Any]:
     if isinstance(chunk, dict) and "is_finished" in chunk:
         return _generic_chunk(chunk)
     try:
-        data: dict[str, Any] = _pruned(chunk.model_dump())
+        data: dict[str, Any] = _pruned(chunk.model_dump(exclude_unset=True, exclude_none=True))
     except AttributeError as error:
         raise MalformedAnswer("The provider streamed data that could not be read.") from error
     return data
@@ -155,9 +153,15 @@ def _without_repeats(message: dict[str, Any]) -> dict[str, Any]:
 
 def _pruned(value: Any) -> Any:
     """Without nulls, empty lists and empty objects, at any depth."""
-    if isinstance(value, dict):
-        kept = ((name, _pruned(item)) for name, item in value.items())
-        return {name: item for name, item in kept if item not in _EMPTY}
     if isinstance(value, list):
         return [_pruned(item) for item in value]
-    return value
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for name, item in value.items():
+        if isinstance(item, (dict, list)):
+            if pruned := _pruned(item):
+                kept[name] = pruned
+        elif item is not None:
+            kept[name] = item
+    return kept

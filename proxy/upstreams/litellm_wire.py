@@ -1,7 +1,8 @@
 """Providers with wires of their own (Anthropic, Gemini, Bedrock, Azure, Cohere …), translated by litellm.
 
-What litellm cannot be trusted with is done around it: HTTP in `litellm_http`, its settings in `litellm_sdk`, the shape
-of answers in `litellm_shape`.
+Two rooms carry calls out. `litellm_translation` uses nothing of litellm but its translation, for the kinds of providers
+in `litellm_dialects`; `litellm_sdk` calls litellm itself, for all others. What litellm cannot be trusted with is done
+around it: HTTP in `litellm_exchange` and `litellm_http`, the shape of answers in `litellm_shape`.
 
 - Fields of OpenAI's API that a provider does not know are left out, so that a request written for OpenAI survives a
   fallback. Fields that OpenAI's API does not know go into the provider's request as they are, at its top level, under
@@ -17,7 +18,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from copy import deepcopy
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import orjson
@@ -25,9 +26,8 @@ import orjson
 from proxy.upstreams import litellm_shape
 from proxy.upstreams.base import Answer, Event, Target
 from proxy.upstreams.failures import StreamCut
-
-if TYPE_CHECKING:
-    from proxy.upstreams.litellm_http import Exchange
+from proxy.upstreams.http import Pool
+from proxy.upstreams.litellm_exchange import Exchange, PooledExchange
 
 ENVIRONMENT = {
     "LITELLM_MODE": "PRODUCTION",  # no .env file
@@ -35,6 +35,7 @@ ENVIRONMENT = {
     "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",  # nor at the first call
     "LITELLM_DISABLE_BUG_REPORT_LINK": "true",
     "MAX_IMAGE_URL_DOWNLOAD_SIZE_MB": "0",
+    "USE_LITELLM_PROXY": "False",  # else every call goes to a proxy that the environment names
 }
 IDLE_CONNECTIONS_S = 30.0
 
@@ -59,38 +60,48 @@ END_MARKS = {
 }
 
 
+class Library(NamedTuple):
+    """litellm, loaded: all of it, and its translation alone."""
+
+    sdk: ModuleType
+    translation: ModuleType
+
+
 class LitellmWire:
-    """One pool of connections for all providers of this wire; belongs to the event loop that it was first used in."""
+    """Pools of connections for all providers of this wire; belongs to the event loop that it was first used in."""
 
     def __init__(self) -> None:
-        self._sdk: ModuleType | None = None
+        self._library: Library | None = None
         self._loading = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
+        self._pool: Pool | None = None
 
-    async def prepare(self) -> ModuleType:
+    async def prepare(self) -> Library:
         """Import litellm, in a thread, if that has not been done: it takes seconds, so do it before the first call."""
         async with self._loading:
-            if self._sdk is None:
-                self._sdk = await asyncio.to_thread(_import_sdk)
-        return self._sdk
+            if self._library is None:
+                self._library = await asyncio.to_thread(_import_library)
+        return self._library
 
     async def complete(self, target: Target, body: dict[str, Any]) -> Answer:
         """A chat completion. Raises UpstreamFailure."""
-        sdk = await self.prepare()
-        exchange = self._exchange(sdk, target, _foreign(body, TRANSLATED))
+        library = await self.prepare()
+        request = _chat_request(target, body)
+        room, exchange = self._room(library, target, request, _foreign(body, TRANSLATED))
         try:
-            response = await sdk.complete(exchange, target, _chat_request(target, body))
+            response = await room.complete(exchange, target, request)
         finally:
             exchange.close()
         return _answer(litellm_shape.completion(response))
 
     async def stream(self, target: Target, body: dict[str, Any]) -> AsyncIterator[Sequence[Event]]:
         """A chat completion as it is written. Raises UpstreamFailure."""
-        sdk = await self.prepare()
-        exchange = self._exchange(sdk, target, _foreign(body, TRANSLATED), END_MARKS.get(target.kind, ()))
+        library = await self.prepare()
+        request, marks = _chat_request(target, body), END_MARKS.get(target.kind, ())
+        room, exchange = self._room(library, target, request, _foreign(body, TRANSLATED), marks)
         shape = litellm_shape.ChunkStream(target.model)
         try:
-            async with aclosing(sdk.chunks(exchange, target, _chat_request(target, body))) as chunks:
+            async with aclosing(room.chunks(exchange, target, request)) as chunks:
                 async for chunk in chunks:
                     if events := shape.feed(chunk):
                         yield events
@@ -102,10 +113,10 @@ class LitellmWire:
 
     async def embed(self, target: Target, body: dict[str, Any]) -> Answer:
         """Embeddings. Raises UpstreamFailure."""
-        sdk = await self.prepare()
-        exchange = self._exchange(sdk, target, _foreign(body, EMBEDDING_FIELDS))
+        library = await self.prepare()
+        exchange = self._client_exchange(library, target, _foreign(body, EMBEDDING_FIELDS))
         try:
-            response = await sdk.embed(exchange, target, _request(target, body, EMBEDDING_FIELDS))
+            response = await library.sdk.embed(exchange, target, _request(target, body, EMBEDDING_FIELDS))
         finally:
             exchange.close()
         return _answer(litellm_shape.embeddings(response))
@@ -114,10 +125,29 @@ class LitellmWire:
         if self._session:
             await self._session.close()
             self._session = None
+        if self._pool:
+            await self._pool.close()
+            self._pool = None
 
-    def _exchange(
-        self, sdk: ModuleType, target: Target, fields: dict[str, Any], marks: tuple[bytes, ...] = ()
-    ) -> "Exchange":
+    def _room(
+        self,
+        library: Library,
+        target: Target,
+        request: dict[str, Any],
+        fields: dict[str, Any],
+        marks: tuple[bytes, ...] = (),
+    ) -> tuple[ModuleType, Exchange]:
+        """Who carries out this call, and the exchange that it takes."""
+        if not library.translation.takes(target, request):
+            return library.sdk, self._client_exchange(library, target, fields, marks)
+        if self._pool is None:
+            self._pool = Pool()
+        exchange = PooledExchange(self._pool, connect_timeout_s=target.connect_timeout_s, fields=fields, marks=marks)
+        return library.translation, exchange
+
+    def _client_exchange(
+        self, library: Library, target: Target, fields: dict[str, Any], marks: tuple[bytes, ...] = ()
+    ) -> Exchange:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTIONS_S, ttl_dns_cache=30),
@@ -126,18 +156,18 @@ class LitellmWire:
                 read_bufsize=256 * 1024,
                 trust_env=True,
             )
-        exchange: Exchange = sdk.Exchange(
+        exchange: Exchange = library.sdk.ClientExchange(
             self._session, connect_timeout_s=target.connect_timeout_s, fields=fields, marks=marks
         )
         return exchange
 
 
-def _import_sdk() -> ModuleType:
+def _import_library() -> Library:
     os.environ.update(ENVIRONMENT)
     # The one lazy import: seconds and 150 MB, and the environment has to be set before it.
-    from proxy.upstreams import litellm_sdk  # noqa: PLC0415
+    from proxy.upstreams import litellm_sdk, litellm_translation  # noqa: PLC0415
 
-    return litellm_sdk
+    return Library(litellm_sdk, litellm_translation)
 
 
 def _chat_request(target: Target, body: dict[str, Any]) -> dict[str, Any]:

@@ -68,13 +68,16 @@ def _pieces(block: dict[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]
     if block["type"] == "text":
         words = block["text"].split(" ")
         words = [word + " " for word in words[:-1]] + words[-1:]
-        return {**block, "text": ""}, [{"type": "text_delta", "text": word} for word in words]
+        cited = [{"type": "citations_delta", "citation": citation} for citation in block.get("citations", ())]
+        return {"type": "text", "text": ""}, [*({"type": "text_delta", "text": word} for word in words), *cited]
     if block["type"] == "thinking":
         deltas = [{"type": "thinking_delta", "thinking": block["thinking"]}]
         return {**block, "thinking": "", "signature": ""}, [
             *deltas,
             {"type": "signature_delta", "signature": block["signature"]},
         ]
+    if "input" not in block:  # a result, which comes in one piece
+        return block, []
     written = json.dumps(block["input"])
     fragments = ["", *(written[at : at + 7] for at in range(0, len(written), 7))]
     return {**block, "input": {}}, [{"type": "input_json_delta", "partial_json": piece} for piece in fragments]

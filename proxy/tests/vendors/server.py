@@ -38,6 +38,14 @@ class Whole:
 
 
 @dataclass(frozen=True)
+class Raw:
+    """An answer in one piece, byte by byte."""
+
+    body: bytes
+    status: int = 200
+
+
+@dataclass(frozen=True)
 class Stream:
     """Server-sent events, each written as its own network packet."""
 
@@ -55,7 +63,7 @@ class Reset:
     """Takes the request and drops the connection."""
 
 
-Reply = Whole | Stream | Hang | Reset
+Reply = Whole | Raw | Stream | Hang | Reset
 
 
 class Vendor:
@@ -110,6 +118,8 @@ class Vendor:
         match self.reply:
             case Whole(body, status, headers):
                 return web.json_response(body, status=status, headers=headers)
+            case Raw(raw, status):
+                return web.Response(body=raw, status=status, content_type="application/json")
             case Stream(events, ending):
                 return await self._stream(request, events, ending)
             case Hang():
