@@ -1,6 +1,7 @@
 """The ledger as one web process uses it."""
 
 import asyncio
+import functools
 import logging
 import os
 import socket
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from accounts.errors import PartUnavailable
 from accounts.ledger import keys
@@ -205,8 +206,17 @@ class Ledger:
         noted.add_done_callback(_log_failure)
 
     def _note(self, request_id: str, field: str, value: int) -> None:
-        noted = self._redis.execute("EVAL", keys.NOTE.source, 1, keys.reservation(request_id), field, value)
-        noted.add_done_callback(_log_failure)
+        call = (1, keys.reservation(request_id), field, value)
+        noted = self._redis.execute("EVALSHA", keys.NOTE.sha, *call)
+        noted.add_done_callback(functools.partial(self._note_anew, call))
+
+    def _note_anew(self, call: Sequence[Any], noted: "asyncio.Future[Any]") -> None:
+        """What `Redis.run` does, without a task for a reply that nobody waits for."""
+        if not noted.cancelled() and isinstance(noted.exception(), NoScriptError):
+            noted = self._redis.execute("EVAL", keys.NOTE.source, *call)
+            noted.add_done_callback(_log_failure)
+        else:
+            _log_failure(noted)
 
     async def budget_states(self, budgets: Sequence[Budget], month: Month) -> list[BudgetState]:
         """The live counters. Raises RedisError."""

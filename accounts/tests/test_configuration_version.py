@@ -207,7 +207,7 @@ def test_a_change_succeeds_without_redis(acme: Tenant, monkeypatch: pytest.Monke
     def refuse(*args: object) -> None:
         raise ConnectionError("connection refused")
 
-    monkeypatch.setattr(redis, "run_script", refuse)
+    monkeypatch.setattr(redis.blocking, "run_script", refuse)
     before = ConfigurationVersion.current()
     acme.save()
 
