@@ -16,7 +16,9 @@ from accounts.redis.script import SCRIPTS, Script
 
 
 class Line:
-    """Answers every command that is sent, if need be with the error; tells `on_trouble` where that is Redis's silence.
+    """Answers every command that is sent, if need be with an error of the connection, which `on_trouble` is told of.
+
+    One connection is enough: Redis runs one command at a time, and is the busier end of it (decision 0015).
 
     Each new connection first checks that it still leads to the Redis whose counters are known (`greet.lua`). What a
     connection that was closed had not answered is sent once more on a new one: a server may close one that was idle,
