@@ -46,7 +46,10 @@ class Connection(asyncio.Protocol):
     def ask(self, *command: Any) -> "asyncio.Future[Any]":
         """Send one command, which will not be repeated; await the reply. Raises RedisError."""
         asked = Command(hiredis.pack_command(command), self._loop.create_future(), may_repeat=False)
-        self.send([asked])
+        if self.is_lost:
+            asked.answer(redis.ConnectionError("Redis has closed the connection."))
+        else:
+            self.send([asked])
         return asked.reply
 
     def send(self, commands: Sequence[Command]) -> None:

@@ -69,6 +69,8 @@ class Line:
             self.send(self._taken())
         finally:
             self._connecting = None
+            if self._waiting:  # an error that is not Redis's ends this task, and must not leave anybody waiting
+                self._fail(self._taken(), redis.ConnectionError("The connection to Redis could not be opened."))
 
     async def _connect(self) -> None:
         connection = Connection(self._address.timeout_s, self._lost)

@@ -99,6 +99,13 @@ async def test_one_that_is_closed_says_once_what_was_not_answered():
     assert type(error) is redis.ConnectionError
 
 
+async def test_one_that_is_closed_already_says_so():
+    wire = Wire()
+    wire.connection.connection_lost(None)
+    with pytest.raises(redis.ConnectionError):
+        await asyncio.wait_for(wire.connection.ask("PING"), 5)
+
+
 @pytest.mark.parametrize("nonsense", [b"?what\r\n", b"+OK\r\n+OK\r\n"], ids=["no reply", "one too many"])
 async def test_what_is_not_an_answer_ends_it(nonsense: bytes):
     wire = Wire()

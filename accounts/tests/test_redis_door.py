@@ -20,6 +20,7 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, NoScriptErro
 
 from accounts.ledger import keys
 from accounts.redis import Redis, Script, sync_client
+from accounts.redis.address import Address
 from accounts.redis.command import Command
 from accounts.redis.connection import Connection
 from accounts.tests.scripted_redis import HangUp, Said, ScriptedRedis, each_key_holds_its_name
@@ -59,7 +60,9 @@ async def until_it_answers(door: Redis) -> None:
 
 async def together(door: Redis, *commands: tuple[str | int, ...]) -> list[object]:
     """What each was answered, be it an error."""
-    replies: list[object] = await asyncio.gather(*(door.execute(*command) for command in commands), return_exceptions=True)
+    replies: list[object] = await asyncio.gather(
+        *(door.execute(*command) for command in commands), return_exceptions=True
+    )
     return replies
 
 
@@ -198,6 +201,16 @@ async def test_a_redis_that_is_gone_is_told(door: Redis, server: ScriptedRedis):
     server.stop()
     with pytest.raises(redis.ConnectionError):
         await door.execute("GET", "b")
+
+
+async def test_an_error_that_is_not_of_redis_leaves_nobody_waiting(door: Redis, monkeypatch: pytest.MonkeyPatch):
+    async def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Address, "connect", fail)
+    with pytest.raises(redis.ConnectionError):
+        await asyncio.wait_for(door.execute("GET", "a"), 5)
+    monkeypatch.undo()
 
 
 async def test_an_error_is_its_own_commands_alone(door: Redis, server: ScriptedRedis):
