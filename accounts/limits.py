@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property, lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -11,7 +12,7 @@ Scope = Literal["global", "tenant", "user", "key", "ip"]
 Mode = Literal["hard", "soft"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RateLimit:
     """At most `limit` requests in any 60 seconds, for one subject of a scope."""
 
@@ -19,13 +20,13 @@ class RateLimit:
     subject: str
     limit: int
 
-    @property
+    @cached_property
     def window(self) -> str:
         """Its name in Redis."""
         return key("rate", self.scope, self.subject)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConcurrencyLimit:
     """At most `limit` requests at the same time, for one subject of a scope."""
 
@@ -33,7 +34,7 @@ class ConcurrencyLimit:
     subject: str
     limit: int
 
-    @property
+    @cached_property
     def gate(self) -> str:
         """Its name in Redis."""
         return key("gate", self.scope, self.subject)
@@ -62,6 +63,7 @@ class Budget:
         return self.limit_in(month) if self.mode == "hard" else None
 
 
+@lru_cache(maxsize=65_536)
 def counter_name(scope: str, subject: str, month: str) -> str:
     """The name in Redis of what one subject of a scope spent in one month (YYYY-MM)."""
     return key("budget", scope, subject, month)
@@ -74,7 +76,7 @@ def counter_parts(name: str) -> tuple[str, str, str]:
     return scope, subject, month
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Month:
     """A calendar month in a time zone."""
 
@@ -86,10 +88,15 @@ class Month:
     def at(cls, ms: float, zone: ZoneInfo) -> "Month":
         """The month of a moment, in milliseconds since the epoch."""
         local = datetime.fromtimestamp(ms / 1000, zone)
-        return cls(zone, local.year, local.month)
+        return _month(zone, local.year, local.month)
+
+    @cached_property
+    def name(self) -> str:
+        """YYYY-MM."""
+        return f"{self.year:04}-{self.number:02}"
 
     def __str__(self) -> str:
-        return f"{self.year:04}-{self.number:02}"
+        return self.name
 
     @property
     def start(self) -> datetime:
@@ -101,13 +108,19 @@ class Month:
         year, number = divmod(self.year * 12 + self.number, 12)
         return datetime(year, number + 1, 1, tzinfo=self.zone)
 
-    @property
+    @cached_property
     def start_ms(self) -> int:
         return int(self.start.timestamp() * 1000)
 
-    @property
+    @cached_property
     def end_ms(self) -> int:
         return int(self.end.timestamp() * 1000)
+
+
+@lru_cache(maxsize=256)
+def _month(zone: ZoneInfo, year: int, number: int) -> Month:
+    """The same object for all requests of a month: it remembers its name and its bounds."""
+    return Month(zone, year, number)
 
 
 def duration(ms: float) -> str:

@@ -5,10 +5,15 @@ from typing import Any, NoReturn
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.views import APIView
 
 from accounts.errors import MethodNotAllowed
 from accounts.networks import client_ip
+from accounts.parsers import StrictJSONParser
+from proxy.http.request import JSONRequest
+
+PARSERS, NEGOTIATOR = (StrictJSONParser(),), DefaultContentNegotiation()
 
 
 class AsyncAPIView(APIView):
@@ -23,6 +28,10 @@ class AsyncAPIView(APIView):
     throttle_classes = ()
     http_method_names = ["get", "head", "post"]
     view_is_async = True  # Django would look at the handlers, which decorators (drf-spectacular's) may have wrapped
+
+    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> JSONRequest:
+        context = self.get_parser_context(request)
+        return JSONRequest(request, parsers=PARSERS, negotiator=NEGOTIATOR, parser_context=context)
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         began = time.perf_counter()
