@@ -5,13 +5,14 @@ The suite runs on the embedded default, and with DATABASE_URL and REDIS_URL set 
 are those marked `browser`, unless GATEWAY_TEST_BROWSER is set. These need Chromium, too.
 """
 
+import asyncio
 import os
 import shutil
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ from proxy.usage.drain import drain
 
 PASSWORD = "correct horse battery"
 PATIENCE_S = 10.0
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
@@ -46,7 +48,13 @@ CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow one guards nothing here
     config.addinivalue_line("markers", "services: needs real Postgres and Redis (make test-services)")
+    config.addinivalue_line("markers", "both_loops: an async test that runs under asyncio's own event loop and uvloop")
     config.addinivalue_line("markers", "browser: needs Chromium, and runs where `services` do")
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
+    own = {"asyncio": asyncio.new_event_loop}
+    return {**own, "uvloop": uvloop.new_event_loop} if item.get_closest_marker("both_loops") else own
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,5 +1,5 @@
-"""For the tests of the upstreams: a vendor to script, and litellm's wire to call it. For the tests of the routes: a
-gateway that a module's tests share.
+"""For the tests of the upstreams: a pool of connections, a vendor to script, and litellm's wire to call it. For the
+tests of the routes: a gateway that a module's tests share.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -13,7 +13,10 @@ from pytest_django import DjangoDbBlocker
 
 from conftest import Cast, Catalogue, LiveGateway, live_gateway, make_cast
 from proxy.tests.fake_provider import FakeProvider, text
+from proxy.tests.raw_server import a_pool
 from proxy.tests.vendors.server import Vendor
+from proxy.upstreams.http import Pool
+from proxy.upstreams.http.origin import place_of
 from proxy.upstreams.litellm_wire import LitellmWire
 
 
@@ -32,6 +35,22 @@ async def wire(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(library.translation, "takes", lambda *_: False)
     yield wire
     await wire.close()
+
+
+@pytest.fixture
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    place_of.cache_clear()
+    yield
+    place_of.cache_clear()
+
+
+@pytest.fixture
+async def pool(_no_proxies: None) -> AsyncIterator[Pool]:
+    async with a_pool() as pool:
+        yield pool
 
 
 @dataclass

@@ -123,12 +123,13 @@ class WireStream(PushSource):
 
 
 async def _read(answer: Response) -> bytes:
-    raw = await answer.read()
+    pieces, size = list[bytes](), 0
     while data := await answer.read():
-        raw += data
-        if len(raw) > MAX_ANSWER_BYTES:
+        pieces.append(data)
+        size += len(data)
+        if size > MAX_ANSWER_BYTES:
             raise MalformedAnswer("The provider answered with more than 64 MB.")
-    return raw
+    return b"".join(pieces)
 
 
 def _require(answer: Response, content_type: str) -> None:

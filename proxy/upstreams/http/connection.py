@@ -5,6 +5,7 @@ reader once for all of them.
 """
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import cast
 
@@ -12,6 +13,7 @@ import httptools
 
 from proxy.upstreams.failures import ConnectionBroken, MalformedAnswer, UpstreamFailure
 
+# Of the head, of trailers, and of whatever else comes without a byte of the body.
 MAX_HEADER_BYTES = 64 * 1024
 # A reader that lags behind by more holds the provider back.
 MAX_UNREAD_BYTES = 256 * 1024
@@ -20,6 +22,8 @@ LAST_WORDS_S = 1.0
 
 # Returns whether it has all that it wants.
 TakeBytes = Callable[[bytes], bool]
+
+BROKEN_OFF = "The provider broke off the connection."
 
 
 class Response:
@@ -45,7 +49,10 @@ class Response:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     async def read(self) -> bytes:
-        """What has arrived of the body, waiting for something; b"" at its end. Raises ConnectionBroken."""
+        """What has arrived of the body, waiting for something; b"" at its end.
+
+        Raises ConnectionBroken (also where the answer was closed before its end), MalformedAnswer.
+        """
         while not self._unread:
             if self._is_whole:
                 return b""
@@ -69,7 +76,7 @@ class Response:
         for data in unread:
             self._hand_over(data)
         if self._is_whole or self._failure:
-            self.end(self._failure)
+            self._tell_of_end()
         self.go_on()
         return end
 
@@ -125,13 +132,18 @@ class Response:
             end.set_exception(error)
 
     def end(self, failure: UpstreamFailure | None = None) -> None:
-        """Nothing more will come: the body is whole, or this is what broke it off."""
+        """Nothing more will come: the body is whole, or this is what broke it off. What was said first, counts."""
+        if self._is_whole or self._failure:
+            return
         self._is_whole = failure is None
         self._failure = failure
-        if self._take and failure is None:
+        self._tell_of_end()
+
+    def _tell_of_end(self) -> None:
+        if self._take and self._is_whole:
             self._hand_over(b"")
-        elif self._take and failure and self._waiter and not self._waiter.done():
-            self._waiter.set_exception(failure)
+        elif self._take and self._failure and self._waiter and not self._waiter.done():
+            self._waiter.set_exception(self._failure)
         self.wake()
 
     def wake(self) -> None:
@@ -149,7 +161,8 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._response: Response | None = None
-        self._head_bytes = 0
+        self._unread_by_loop = select.poll()
+        self._bytes_since_body = 0
         self._is_informational = False
         self._ends_with_connection = False
         self._may_be_kept = False
@@ -159,13 +172,24 @@ class Connection(asyncio.Protocol):
     def is_open(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def is_quiet(self) -> bool:
+        """Open, and nothing waits in the socket: what would be there belongs to no request of ours, or is the end.
+
+        The loop may not have come round to it yet, and the next request would take it for its answer.
+        """
+        return self.is_open and not self._unread_by_loop.poll(0)
+
     def send(self, request: bytes) -> Response:
-        """Write a whole request; returns its answer, of which nothing is here yet."""
+        """Write a whole request; returns its answer, of which nothing is here yet. Raises ConnectionBroken."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise ConnectionBroken(BROKEN_OFF)
         self._response = response = Response(self)
-        self._head_bytes = 0
+        self._bytes_since_body = 0
+        self._ends_with_connection = False
         self._may_be_kept = False
-        if self._transport:
-            self._transport.write(request)
+        transport.write(request)
         return response
 
     def carries(self, response: Response) -> bool:
@@ -179,11 +203,12 @@ class Connection(asyncio.Protocol):
         if self._last_words:
             self._last_words.cancel()
             self._last_words = None
-        if self._may_be_kept:
+        if is_reusable := self._may_be_kept and self._is_request_written():
             self.resume()
         else:
             self.abort()
-        self._retire(self, self._may_be_kept and self.is_open)
+            response.end(ConnectionBroken("The answer was closed before its end."))
+        self._retire(self, is_reusable)
 
     def leave_at_end(self, response: Response) -> None:
         """Leave the answer when it has ended, which it should do within a moment."""
@@ -197,6 +222,11 @@ class Connection(asyncio.Protocol):
         if self._transport:
             self._transport.abort()
 
+    def _is_request_written(self) -> bool:
+        """A server that answered early may take the rest of the request for the next one."""
+        transport = self._transport
+        return transport is not None and not transport.is_closing() and not transport.get_write_buffer_size()
+
     def pause(self) -> None:
         if self._transport and self._transport.is_reading():
             self._transport.pause_reading()
@@ -209,61 +239,73 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._unread_by_loop.register(transport.get_extra_info("socket"), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         response = self._response
         if response is None or self._may_be_kept:  # nobody asked for this: whose answer it is cannot be known
             self.abort()
             return
-        if not response.status:
-            self._head_bytes += len(data)
+        self._bytes_since_body += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._fail(MalformedAnswer("The provider answered with something that is not HTTP."))
             return
-        if not response.status and self._head_bytes > MAX_HEADER_BYTES:
+        if self._bytes_since_body > MAX_HEADER_BYTES:
             self._fail(MalformedAnswer("The provider answered with headers of more than 64 KB."))
 
     def eof_received(self) -> None:
-        """The transport closes itself."""
+        """The answer is over; the transport closes itself, which takes as long as the request is being written."""
+        if self._response:
+            self._response.end(None if self._ends_with_connection else ConnectionBroken(BROKEN_OFF))
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        if self._response and not self._may_be_kept:
-            whole = self._ends_with_connection and error is None
-            self._response.end(None if whole else ConnectionBroken("The provider broke off the connection."))
+        if response := self._response:
+            response.end(ConnectionBroken(BROKEN_OFF))
+            if self._last_words:
+                self.leave(response)
 
     def _fail(self, failure: UpstreamFailure) -> None:
         if self._response:
             self._response.end(failure)
         self.abort()
 
-    # ---- httptools' parser ------------------------------------------------------------------------------------------
+    # ---- httptools' parser: goes on to the end of what it was fed, also after a failure ------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._may_be_kept:
+            raise httptools.HttpParserCallbackError("a second answer to one request")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._response:
-            self._response.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        response = self._response
+        if response and not response.status:  # else it is a trailer, which is no header (RFC 9110, 6.5.1)
+            response.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         if not (response := self._response):
             return
-        status = self._parser.get_status_code()
+        status, headers = self._parser.get_status_code(), response.headers
         self._is_informational = 100 <= status < 200
         if self._is_informational:
-            response.headers.clear()
+            headers.clear()
             return
-        headers = response.headers
-        self._ends_with_connection = "content-length" not in headers and "transfer-encoding" not in headers
-        if headers.get("content-encoding", "identity") != "identity":
+        if status < 100:
+            self._fail(MalformedAnswer("The provider answered with a status that HTTP does not have."))
+            return
+        encodings = headers.get("content-encoding", ""), headers.get("transfer-encoding", "chunked")
+        if encodings[0].lower() not in {"", "identity"} or encodings[1].lower() != "chunked":
             self._fail(MalformedAnswer("The provider answered in an encoding that it was not asked for."))
             return
+        self._ends_with_connection = "content-length" not in headers and "transfer-encoding" not in headers
         response.status = status
         response.wake()
 
     def on_body(self, data: bytes) -> None:
-        if self._response:
-            self._response.add(data)
+        self._bytes_since_body = 0
+        if response := self._response:
+            response.add(data)
 
     def on_message_complete(self) -> None:
         response = self._response

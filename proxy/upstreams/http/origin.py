@@ -35,7 +35,17 @@ class Origin:
 
     @property
     def authority(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{self._bracketed_host}:{self.port}"
+
+    @property
+    def host_header(self) -> str:
+        """Without the port where it is the scheme's own (RFC 9110, 4.2)."""
+        is_usual = self.port == _PORTS["https" if self.is_secure else "http"]
+        return self._bracketed_host if is_usual else self.authority
+
+    @property
+    def _bracketed_host(self) -> str:
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +65,19 @@ def place_of(url: str, api_key: str, headers: Headers = ()) -> Place:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode("ascii")
+        if not host:
+            raise ValueError("no host")
         port = parts.port or _PORTS[parts.scheme]
+        origin = Origin(host, port, parts.scheme == "https", _proxy_for(parts.scheme, host))
     except (ValueError, KeyError) as error:
         raise ConnectFailed("The provider could not be reached.") from error
-    origin = Origin(host, port, parts.scheme == "https", _proxy_for(parts.scheme, host))
     path = quote(parts.path or "/", safe=_PLAIN_IN_PATHS)
     if parts.query:
         path += "?" + quote(parts.query, safe=_PLAIN_IN_PATHS + "?")
     goes_through_proxy = origin.proxy and not origin.is_secure
     lines = [
         f"POST {f'http://{origin.authority}' if goes_through_proxy else ''}{path} HTTP/1.1",
-        f"Host: {parts.netloc.encode('idna').decode('ascii')}",
+        f"Host: {origin.host_header}",
         "Accept-Encoding: identity",
         *_header_lines(api_key, headers),
     ]
@@ -85,13 +97,15 @@ def _header_lines(api_key: str, headers: Headers) -> list[str]:
 
 
 def _proxy_for(scheme: str, host: str) -> Proxy | None:
-    """Looked up once for each provider, not in a thread for each request."""
+    """Looked up once for each provider, not in a thread for each request. Raises ConnectFailed, ValueError."""
     address = None if proxy_bypass(host) else getproxies().get(scheme)
     if not address:
         return None
-    parts = urlsplit(address if "//" in address else f"//{address}")
+    parts = urlsplit(address if "//" in address else f"http://{address}")
+    if parts.scheme != "http" or not parts.hostname:  # others would be sent the password in the clear
+        raise ConnectFailed("The proxy on the way to the provider is not an http:// address.")
     authorization = b""
     if parts.username:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
         authorization = b"\r\nProxy-Authorization: Basic " + base64.b64encode(pair)
-    return Proxy(parts.hostname or "", parts.port or 80, authorization)
+    return Proxy(parts.hostname, parts.port or 80, authorization)

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import re
 import socket
 import ssl
 from collections import defaultdict
@@ -29,6 +30,7 @@ class Pool:
         self._busy: set[Connection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._addresses = Addresses()
+        self._is_closed = False
 
     async def post(
         self, url: str, api_key: str, body: bytes, *, connect_timeout_s: float, headers: Headers = ()
@@ -42,8 +44,8 @@ class Pool:
         """
         place = place_of(url, api_key, headers)
         connection = self._take(place.origin) or await self._open(place.origin, connect_timeout_s)
-        self._busy.add(connection)
         response = connection.send(b"%b%d\r\n\r\n%b" % (place.head, len(body), body))
+        self._busy.add(connection)
         try:
             await response.wait_for_head()
         except BaseException:
@@ -53,6 +55,8 @@ class Pool:
 
     async def close(self) -> None:
         """End every connection, also of answers that are still being read."""
+        self._is_closed = True
+        self._addresses.close()
         if self._sweeper:
             self._sweeper.cancel()
         for connection in [*self._busy, *(kept for idle in self._idle.values() for kept in idle)]:
@@ -65,8 +69,9 @@ class Pool:
         idle = self._idle.get(origin)
         while idle:
             connection = idle.pop()
-            if connection.is_open:
+            if connection.is_quiet:
                 return connection
+            connection.abort()
         return None
 
     def _retire(self, origin: Origin, connection: Connection, is_reusable: bool) -> None:
@@ -94,11 +99,15 @@ class Pool:
     async def _open(self, origin: Origin, timeout_s: float) -> Connection:
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._connect(origin)
+                connection = await self._connect(origin)
         except TimeoutError as error:
             raise TimedOut("The provider did not accept the connection in time.", code="connect_timeout") from error
         except (OSError, ValueError) as error:  # a name that no resolver takes is a ValueError
             raise ConnectFailed("The provider could not be reached.") from error
+        if self._is_closed:
+            connection.abort()
+            raise ConnectionBroken("The gateway is closing its connections.")
+        return connection
 
     async def _connect(self, origin: Origin) -> Connection:
         gate = origin.proxy or origin
@@ -135,6 +144,10 @@ class Addresses:
             self._known[host, port] = loop.time() + ADDRESSES_KEPT_S, asking
         return await asyncio.shield(asking)
 
+    def close(self) -> None:
+        for _, asking in self._known.values():
+            asking.cancel()
+
 
 async def _resolve(host: str, port: int) -> AddressInfos:
     loop = asyncio.get_running_loop()
@@ -154,7 +167,7 @@ async def _tunnel(plain: socket.socket, origin: Origin, proxy: Proxy) -> None:
         if not data or len(answer) > MAX_PROXY_ANSWER_BYTES:
             raise ConnectionBroken("The proxy on the way to the provider broke off the connection.")
         answer += data
-    if answer.split(b" ", 2)[1:2] != [b"200"]:
+    if not re.match(rb"HTTP/1\.[01] 2\d\d\s", answer):
         raise ConnectFailed("The proxy on the way to the provider refused the connection.")
 
 
