@@ -23,6 +23,7 @@ from benchmarks.speed import peers, plot
 from benchmarks.speed.cases import CASES, Case, Figures, Wrong
 from benchmarks.speed.drain import measure_drain
 from benchmarks.speed.load import streams, whole
+from benchmarks.speed.pages import measure_pages
 from benchmarks.speed.peers import PEERS, Nginx, Server
 from benchmarks.speed.processes import Cores
 from benchmarks.speed.soak import soak
@@ -60,6 +61,10 @@ def main() -> None:
             table.add("drain", "gateway", measure_drain(stage))
         if arguments.soak:
             table.add("soak", "gateway", soak(stage, servers[0], arguments.soak))
+    if not arguments.only or "pages" in arguments.only:
+        for page, figures in measure_pages(os.environ["DATABASE_URL"]):
+            table.add(f"page {page}", "gateway", figures)
+            say(f"{page}: {figures['p50_ms']} ms")
     print(write(table, arguments.output, machine(), time.monotonic() - began))
 
 

@@ -17,6 +17,8 @@ SHOWN = {
     "ready_s": "ready, s",
     "idle_mb": "idle, MB",
     "rows_per_s": "rows/s",
+    "requests": "requests",
+    "grown_mb": "grown, MB",
 }
 
 
@@ -128,6 +130,9 @@ def targets(table: Table) -> Iterator[Target]:
     yield Target("start-up: ready within 2 s", table.median("start-up", GATEWAY, "ready_s"), 2)
     yield Target("idle worker: at most 120 MB", table.median("start-up", GATEWAY, "idle_mb"), 120)
     yield Target("worker: at least 5,000 usage rows a second", table.median("drain", GATEWAY, "rows_per_s"), least=5000)
+    pages = [table.median(case, GATEWAY, "p50_ms") or 0.0 for case in table.cases if case.startswith("page ")]
+    yield Target("pages at a million rows: first byte within 200 ms, the slowest", max(pages, default=None), 200)
+    yield Target("soak: memory grown by at most 10 MB", table.median("soak", GATEWAY, "grown_mb"), 10)
 
 
 def _added(table: Table, case: str, name: str) -> float | None:

@@ -80,7 +80,8 @@ async def _send_live(response: LiveResponse, send: Send) -> None:
 
 
 def _raw_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
-    return [(_raw_name(name), value.encode("latin-1")) for name, value in response.headers.items()]
+    # The pairs themselves: the mapping around them would look each one up again.
+    return [(_raw_name(name), value.encode("latin-1")) for name, value in response.headers._store.values()]
 
 
 @lru_cache(maxsize=256)
