@@ -26,14 +26,13 @@ from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command
 from django.test.utils import setup_databases, teardown_databases
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from pytest_django import DjangoDbBlocker, Settings
 
 from accounts.models import APIKey, Tenant, User
 from accounts.sql import health
 from accounts.tests.clock import RedisClock
 from accounts.tests.ledgers import open_empty_redis
+from proxy.http.server import Server, configuration
 from proxy.models import ChainLink, Model, ModelChain, Provider, Usage
 from proxy.tests.fake_provider import FakeProvider
 from proxy.usage.drain import drain
@@ -223,7 +222,7 @@ def catalogue(provider: FakeProvider, db: None) -> Catalogue:
 
 @dataclass
 class LiveGateway:
-    """The ASGI application on a socket, served by granian in a thread."""
+    """The ASGI application on a socket, served in a thread."""
 
     url: str
 
@@ -246,17 +245,16 @@ def live_gateway() -> Iterator[LiveGateway]:
     """A gateway on a port of its own, for as long as the block lasts."""
     from gateway_project.asgi import application  # noqa: PLC0415 - needs the settings of the test
 
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = Server(configuration(application), stop_patience_s=0)
     loop = uvloop.new_event_loop()
-    server = Server(application, port=port, interface=Interfaces.ASGI, websockets=False, log_enabled=False)
-    thread = threading.Thread(target=loop.run_until_complete, args=[server.serve()], daemon=True)
+    thread = threading.Thread(target=loop.run_until_complete, args=[server.serve([listener])], daemon=True)
     thread.start()
-    wait_until(lambda: _is_listening(port), "the gateway to listen")
+    wait_until(lambda: server.started, "the gateway to listen")
     try:
-        yield LiveGateway(f"http://127.0.0.1:{port}")
+        yield LiveGateway(f"http://127.0.0.1:{listener.getsockname()[1]}")
     finally:
-        loop.call_soon_threadsafe(server.stop)
+        server.should_exit = True
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
         loop.close()
@@ -283,11 +281,3 @@ def wait_until(condition: Callable[[], bool], what: str, patience_s: float = PAT
     while not condition():
         assert time.monotonic() < deadline, f"waited {patience_s:g} s in vain for {what}"
         time.sleep(0.02)
-
-
-def _is_listening(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=0.2).close()
-    except OSError:
-        return False
-    return True

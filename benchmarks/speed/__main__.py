@@ -125,7 +125,17 @@ def write(table: Table, folder: Path, about: dict[str, Any], seconds: float) -> 
 
 
 def machine() -> dict[str, Any]:
-    packages = ("django", "djangorestframework", "granian", "uvloop", "aiohttp", "redis", "orjson", "litellm")
+    packages = (
+        "django",
+        "djangorestframework",
+        "uvicorn",
+        "httptools",
+        "uvloop",
+        "aiohttp",
+        "redis",
+        "orjson",
+        "litellm",
+    )
     return {
         "python": platform.python_version(),
         "cores": os.cpu_count(),

@@ -7,19 +7,16 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from granian.constants import HTTPModes, Interfaces, Loops
-from granian.http import HTTP1Settings
-from granian.server import Server
 
-# Requests that one worker holds open at once; granian's own default (1024 / workers) would throttle streams.
-BACKPRESSURE = 8192
-BACKLOG = 4096
-HEADER_TIMEOUT_MS = 15_000
-STOP_PATIENCE_S = 15
+from proxy.http.server import END_PATIENCE_S, STOP_PATIENCE_S, Server, bind, configuration
+from proxy.http.workers import Workers
+
+# For what a stop of the gateway itself may take: comparisons, settlements, connections.
+LIFESPAN_PATIENCE_S = 12.0
 
 
 class Command(BaseCommand):
-    help = "Serve the gateway (granian, ASGI). On the embedded default it also does what worker and beat would do."
+    help = "Serve the gateway (uvicorn, ASGI). On the embedded default it also does what worker and beat would do."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -31,26 +28,23 @@ class Command(BaseCommand):
             raise CommandError("--workers must be at least 1.")
         if settings.EMBEDDED:
             self._check_embedded(workers)
-        _check_address(host, port)
-        os.environ.setdefault("GATEWAY_WORKERS", str(workers))  # for the settings of the web processes
+        if not os.environ.get("GATEWAY_WORKERS"):
+            settings.GATEWAY_WORKERS = workers
+        listener = _listen(host, port)
         plural = "s" if workers > 1 else ""
         self.stdout.write(f"Serving on http://{host}:{port} with {workers} worker{plural}. Stop with Ctrl+C.")
-        Server(
-            "gateway_project.asgi:application",
-            address=host,
-            port=port,
-            interface=Interfaces.ASGI,
-            workers=workers,
-            loop=Loops.uvloop,
-            http=HTTPModes.http1,
-            http1_settings=HTTP1Settings(header_read_timeout=HEADER_TIMEOUT_MS),
-            websockets=False,
-            backlog=BACKLOG,
-            backpressure=BACKPRESSURE,
-            respawn_failed_workers=True,
-            workers_kill_timeout=STOP_PATIENCE_S,
-            log_access=False,
-        ).serve()
+        self.stdout.flush()  # what is still in the buffer would be written by every worker
+        config = configuration("gateway_project.asgi:application")
+        config.load()  # once for all workers, which share its memory
+        if workers == 1:
+            Server(config).run([listener])
+            return
+        listener.close()
+
+        def serve() -> None:
+            Server(config, parent=os.getppid()).run([bind(host, port, shared=True)])
+
+        Workers(workers, serve, patience_s=STOP_PATIENCE_S + END_PATIENCE_S + LIFESPAN_PATIENCE_S).run()
 
     def _check_embedded(self, workers: int) -> None:
         if not settings.DEBUG and not settings.GATEWAY_ALLOW_EMBEDDED:
@@ -63,11 +57,9 @@ class Command(BaseCommand):
         self.stdout.write("Embedded default: SQLite and an in-process Redis, for trying out only, not for production.")
 
 
-def _check_address(host: str, port: int) -> None:
-    """The server itself would end in a panic."""
+def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        socket.create_server(address[:2], family=family).close()
+        return bind(host, port)
     except OSError as error:
         reason = str(error.strerror).partition(" (")[0]
         raise CommandError(
