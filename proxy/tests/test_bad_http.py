@@ -113,7 +113,7 @@ def test_the_largest_body_is_answered(site: Site, settings: Any):
 
 
 def test_a_body_in_chunks_is_read(site: Site):
-    sent = {**JSON, **site.cast.alice.headers, "Transfer-Encoding": "chunked"}
+    sent = {**JSON, **site.cast.alice.headers, "Transfer-Encoding": "chunked", "Cache-Control": "no-store"}
     pieces = [BODY[at : at + 7] for at in range(0, len(BODY), 7)]
     assert send(site.gateway.url, head("POST", CHAT, sent), *chunked(*pieces)).status == 200
     assert site.provider.bodies("one") == [{**json.loads(BODY), "model": "one"}]

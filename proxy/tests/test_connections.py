@@ -175,7 +175,7 @@ def test_http_1_0_gets_streams_without_chunks(site: Site):
 def test_a_hang_up_behind_a_second_request_ends_the_first(site: Site):
     site.provider.on("one", hang)
     with connect(site.gateway.url) as connection:
-        connection.sendall(head("POST", CHAT, sized(site)) + BODY)
+        connection.sendall(head("POST", CHAT, sized(site, **{"Cache-Control": "no-store"})) + BODY)
         wait_until(lambda: bool(site.provider.received), "the provider to be asked")
         connection.sendall(head("GET", "/health", {}))
     assert site.provider.received[0].hung_up.wait(2)
