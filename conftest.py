@@ -28,6 +28,7 @@ from django.core.management import call_command
 from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker, Settings
 
+import gateway_project.celery  # noqa: F401 - the current application of tests, too
 from accounts.models import APIKey, Tenant, User
 from accounts.sql import health
 from accounts.tests.clock import RedisClock

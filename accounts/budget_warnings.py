@@ -21,7 +21,7 @@ from django.db.models import Sum
 from django.template.loader import render_to_string
 from django.utils import timezone
 
-from accounts import webhooks
+from accounts import webhook_client
 from accounts.ledger import keys
 from accounts.limits import Month, counter_name
 from accounts.models import APIKey, BudgetWarning, MonthlyTally, Tenant, TopUp, User, WarningDelivery
@@ -205,8 +205,8 @@ def _attempt(delivery: WarningDelivery) -> bool:
         return False
     try:
         _mail(delivery) if is_mail else _post(delivery)
-    except (webhooks.WebhookFailed, smtplib.SMTPException, OSError) as error:
-        problem = str(error) if isinstance(error, webhooks.WebhookFailed) else type(error).__name__
+    except (webhook_client.WebhookFailed, smtplib.SMTPException, OSError) as error:
+        problem = str(error) if isinstance(error, webhook_client.WebhookFailed) else type(error).__name__
         logger.warning("Budget warning %s was not delivered by %s: %s.", delivery.warning_id, delivery.channel, problem)
         delivery.failed(problem)
         return False
@@ -216,7 +216,7 @@ def _attempt(delivery: WarningDelivery) -> bool:
 
 def _post(delivery: WarningDelivery) -> None:
     tenant = delivery.warning.tenant
-    webhooks.post(tenant.pk, tenant.webhook_url, delivery.message_id, orjson.dumps(payload(delivery.warning)))
+    webhook_client.post(tenant.pk, tenant.webhook_url, delivery.message_id, orjson.dumps(payload(delivery.warning)))
 
 
 def _mail(delivery: WarningDelivery) -> None:

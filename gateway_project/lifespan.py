@@ -5,14 +5,8 @@ import asyncio
 from django.conf import settings
 
 from comparisons import underway
-from comparisons.tasks import record_comparisons
 from proxy import gateway
 from proxy.http.asgi import Receive, Scope, Send
-from proxy.tasks import drain_usage
-from proxy.usage.background import run_embedded
-
-# What a stop may leave in the streams of the embedded Redis, which ends with the process.
-LAST = [drain_usage.name, record_comparisons.name]
 
 
 async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
@@ -25,7 +19,7 @@ async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "lifespan.startup.failed", "message": f"The gateway cannot start: {error!r}"})
         raise
     stop = asyncio.Event()
-    background = asyncio.create_task(run_embedded(stop, LAST)) if settings.EMBEDDED else None
+    background = _start_embedded(stop) if settings.EMBEDDED else None
     await send({"type": "lifespan.startup.complete"})
     await receive()
     await underway.stop()
@@ -34,3 +28,9 @@ async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     if background:
         await background
     await send({"type": "lifespan.shutdown.complete"})
+
+
+def _start_embedded(stop: asyncio.Event) -> "asyncio.Task[None]":
+    from gateway_project import embedded  # noqa: PLC0415 - Celery, which no other web process needs
+
+    return asyncio.create_task(embedded.run(stop))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import environ
-from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 from gateway_project import env
@@ -195,36 +194,8 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
-# The schedule is short and known: nothing of it needs a file.
+# The schedule (gateway_project/schedule.py) is short and known: nothing of it needs a file.
 CELERY_BEAT_SCHEDULER = "celery.beat:Scheduler"
-# A tick is only a hint to look: those that found no worker expire. Not at once, as clocks of two machines differ.
-CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
-    "drain-usage": {"task": "proxy.tasks.drain_usage", "schedule": 1.0, "options": {"expires": 30}},
-    "sweep-reservations": {"task": "proxy.tasks.sweep_reservations", "schedule": 10.0, "options": {"expires": 60}},
-    "forget-addresses": {"task": "proxy.tasks.forget_addresses", "schedule": crontab(hour="3", minute="37")},
-    "delete-expired-bodies": {
-        "task": "proxy.tasks.delete_expired_bodies",
-        "schedule": crontab(hour="3", minute="27"),
-    },
-    "warn-of-budgets": {"task": "accounts.tasks.warn_of_budgets", "schedule": 30.0, "options": {"expires": 60}},
-    "prune-expired-tokens": {"task": "proxy.tasks.prune_expired_tokens", "schedule": crontab(hour="3", minute="17")},
-    "record-comparisons": {
-        "task": "comparisons.tasks.record_comparisons",
-        "schedule": 1.0,
-        "options": {"expires": 30},
-    },
-    "sweep-comparisons": {"task": "comparisons.tasks.sweep_comparisons", "schedule": 10.0, "options": {"expires": 60}},
-    "delete-expired-comparisons": {
-        "task": "comparisons.tasks.delete_expired_comparisons",
-        "schedule": crontab(hour="3", minute="41"),
-    },
-}
-if env.text("POSTHOG_API_KEY"):
-    CELERY_BEAT_SCHEDULE["send-to-posthog"] = {
-        "task": "proxy.tasks.send_to_posthog",
-        "schedule": 5.0,
-        "options": {"expires": 30},
-    }
 
 # Mail: warnings of budgets. Without EMAIL_URL there is none --------------------------------------------------------
 

@@ -20,7 +20,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from accounts import budget_warnings, webhooks
+from accounts import budget_warnings, webhook_client, webhooks
 from accounts.callers import tenant_budget
 from accounts.ledger import keys
 from accounts.models import BudgetWarning, MonthlyTally, Tenant, TopUp, User, WarningDelivery
@@ -253,7 +253,7 @@ def test_a_webhook_that_fails_is_tried_again_until_it_is_taken(status: int, cast
 
 
 def test_a_silent_receiver_holds_nobody_up(cast: Cast, receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(webhooks, "TIMEOUT", aiohttp.ClientTimeout(total=0.2))
+    monkeypatch.setattr(webhook_client, "TIMEOUT", aiohttp.ClientTimeout(total=0.2))
     give(cast.acme, 1000)
     use("tenant", cast.acme, 900)
     receiver.answers.clear()

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
@@ -80,3 +81,22 @@ def test_a_wrong_option_is_refused(allowed: bool, arguments: list[str], advice: 
     settings.EMBEDDED, settings.DEBUG, settings.GATEWAY_ALLOW_EMBEDDED = True, False, allowed
     with pytest.raises(CommandError, match=re.escape(advice)):
         call_command("serve", *arguments, stdout=StringIO())
+
+
+START = """
+import sys
+import django
+django.setup()
+import gateway_project.asgi, gateway_project.urls, proxy.management.commands.serve
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
+FOR_OTHERS = {"aiohttp", "celery", "fakeredis", "kombu", "litellm", "markdown_it", "numpy", "posthog"}
+
+
+def test_a_web_process_on_real_services_starts_without_what_others_need():
+    environment = {**os.environ, **POSTGRES, **REDIS, **SECRET, "DJANGO_SETTINGS_MODULE": "gateway_project.settings"}
+    done = subprocess.run([sys.executable, "-c", START], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    imported = set(done.stdout.split())
+    assert {"django", "redis", "uvicorn"} <= imported
+    assert not FOR_OTHERS & imported

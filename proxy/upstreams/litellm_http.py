@@ -17,10 +17,23 @@ from yarl import URL
 from proxy.upstreams.failures import ConnectFailed, ConnectionBroken, MalformedAnswer, TimedOut
 from proxy.upstreams.litellm_exchange import MAX_ERROR_BYTES, Exchange
 
+IDLE_CONNECTIONS_S = 30.0
+
 # aiohttp has undone the encoding already, and the body's length with it.
 _SPENT_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 # A signature over the body (AWS, Oracle): a signed request must leave as it is.
 _SIGNED = ("AWS4-HMAC", "Signature")
+
+
+def open_session() -> aiohttp.ClientSession:
+    """The connections of one event loop."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTIONS_S, ttl_dns_cache=30),
+        # No cookies: one tenant's must never travel with another's request.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        read_bufsize=256 * 1024,
+        trust_env=True,
+    )
 
 
 class ClientExchange(Exchange):

@@ -16,9 +16,9 @@ from proxy.upstreams.base import Target
 from proxy.upstreams.failures import UpstreamFailure
 from proxy.upstreams.litellm_exchange import Exchange
 from proxy.upstreams.litellm_failures import failure_in_stream, failure_of
-from proxy.upstreams.litellm_http import ClientExchange, Transport, current_exchange
+from proxy.upstreams.litellm_http import ClientExchange, Transport, current_exchange, open_session
 
-__all__ = ["ClientExchange", "chunks", "complete", "embed"]
+__all__ = ["ClientExchange", "chunks", "complete", "embed", "open_session"]
 
 _transport = Transport()
 

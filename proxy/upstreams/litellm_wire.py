@@ -18,9 +18,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from copy import deepcopy
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import aiohttp
 import orjson
 
 from proxy.upstreams import litellm_shape
@@ -28,6 +27,9 @@ from proxy.upstreams.base import Answer, Event, Target
 from proxy.upstreams.failures import StreamCut
 from proxy.upstreams.http import Pool
 from proxy.upstreams.litellm_exchange import Exchange, PooledExchange
+
+if TYPE_CHECKING:
+    import aiohttp
 
 ENVIRONMENT = {
     "LITELLM_MODE": "PRODUCTION",  # no .env file
@@ -37,7 +39,6 @@ ENVIRONMENT = {
     "MAX_IMAGE_URL_DOWNLOAD_SIZE_MB": "0",
     "USE_LITELLM_PROXY": "False",  # else every call goes to a proxy that the environment names
 }
-IDLE_CONNECTIONS_S = 30.0
 
 # What litellm translates, by name. `top_k` and `thinking` are not OpenAI's, but known to it for every provider.
 # fmt: off
@@ -149,13 +150,7 @@ class LitellmWire:
         self, library: Library, target: Target, fields: dict[str, Any], marks: tuple[bytes, ...] = ()
     ) -> Exchange:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_CONNECTIONS_S, ttl_dns_cache=30),
-                # No cookies: one tenant's must never travel with another's request.
-                cookie_jar=aiohttp.DummyCookieJar(),
-                read_bufsize=256 * 1024,
-                trust_env=True,
-            )
+            self._session = library.sdk.open_session()
         exchange: Exchange = library.sdk.ClientExchange(
             self._session, connect_timeout_s=target.connect_timeout_s, fields=fields, marks=marks
         )
