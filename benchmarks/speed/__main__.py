@@ -13,6 +13,7 @@ import os
 import platform
 import signal
 import sys
+import sysconfig
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -138,6 +139,7 @@ def machine() -> dict[str, Any]:
     )
     return {
         "python": platform.python_version(),
+        "optimised_python": "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""),
         "cores": os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30),
         "versions": {name: version(name) for name in packages},
