@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import pytest
 
 from proxy.tests.raw_server import (
     OK,
+    PATIENCE_S,
     Peer,
     RawServer,
     always,
@@ -98,7 +100,7 @@ async def test_a_reader_who_leaves_ends_the_connection_at_once(pool: Pool) -> No
         response.close()
         await happens(server.peers[0].hung_up)
         with pytest.raises(ConnectionBroken):
-            await response.read()
+            await read(response)
         (await post(pool, server.url)).close()
         assert len(server.peers) == 2
 
@@ -171,3 +173,43 @@ async def test_a_server_that_speaks_first_or_hangs_up_first_is_not_waited_for(po
             for _ in range(20):
                 with contextlib.suppress(ConnectionBroken):
                     await ask(pool, server.url)
+
+
+def a_taker() -> tuple[list[bytes], Callable[[bytes], bool]]:
+    """What it was handed, and what takes all there is."""
+    taken: list[bytes] = []
+
+    def keep(data: bytes) -> bool:
+        taken.append(data)
+        return False
+
+    return taken, keep
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_body_flows_to_its_end_whenever_it_is_asked_to(pool: Pool, *, waits: bool) -> None:
+    async with RawServer(answers([LENGTH[:-2], LENGTH[-2:]])) as server:
+        response = await post(pool, server.url)
+        if waits:
+            await soon(lambda: response._is_whole)
+        taken, keep = a_taker()
+        async with asyncio.timeout(PATIENCE_S):
+            await response.flow(keep)
+        response.close()
+        assert b"".join(taken) == b"hello"
+        assert taken[-1] == b""
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_body_that_breaks_off_while_it_flows(pool: Pool, *, waits: bool) -> None:
+    async with RawServer(answers(LENGTH[:-1])) as server:
+        response = await post(pool, server.url)
+        if waits:
+            await happens(server.peers[0].closed)
+            await soon(lambda: response._failure is not None)
+        taken, keep = a_taker()
+        with pytest.raises(ConnectionBroken):
+            async with asyncio.timeout(PATIENCE_S):
+                await response.flow(keep)
+        response.close()
+        assert b"".join(taken) == b"hell"

@@ -153,3 +153,40 @@ async def test_many_requests_at_once_get_each_its_own_answer(pool: Pool) -> None
             bodies = [b"%d" % number for number in range(100)]
             assert await asyncio.gather(*(ask(pool, server.url, body) for body in bodies)) == bodies
         assert len(server.peers) <= 100
+
+
+async def test_an_answer_that_has_said_all_that_matters_may_still_end(pool: Pool) -> None:
+    async def behave(peer: Peer) -> None:
+        while True:
+            await peer.request()
+            await peer.send(CHUNKED[:-20])
+            await ending.wait()
+            await peer.send(CHUNKED[-20:])
+
+    ending = asyncio.Event()
+    async with RawServer(behave) as server:
+        response = await post(pool, server.url)
+        response.finish()
+        ending.set()
+        await soon(lambda: not pool._busy)
+        assert await ask(pool, server.url) == b"hello"
+        assert len(server.peers) == 1
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+async def test_an_answer_that_never_ends_is_not_waited_for(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, *, hangs_up: bool
+) -> None:
+    monkeypatch.setattr(connection_module, "LAST_WORDS_S", 3600 if hangs_up else 0.01)
+
+    async def behave(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(CHUNKED[:-20])
+        if not hangs_up:
+            await until_hung_up(peer)
+
+    async with RawServer(behave) as server:
+        (await post(pool, server.url)).finish()
+        await soon(lambda: not pool._busy)
+        await happens(server.peers[0].closed)
+        assert not pool._idle

@@ -110,11 +110,15 @@ async def test_a_proxy_is_left_out_where_the_environment_says_so(pool: Pool, mon
         assert await ask(pool, server.url) == b"hi"
 
 
-@pytest.mark.parametrize(
-    "address", ["https://127.0.0.1:1", "socks5://127.0.0.1:1", "http://", "http://127.0.0.1:99999"]
-)
+@pytest.mark.parametrize("address", ["https://127.0.0.1:1", "socks5://127.0.0.1:1", "http://"])
 async def test_a_proxy_of_another_kind_is_an_error(pool: Pool, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("HTTP_PROXY", address)
+    with pytest.raises(ConnectFailed, match="not an http:// address"):
+        await post(pool, "http://provider.invalid/v1")
+
+
+async def test_a_proxy_whose_port_is_none_is_an_error(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:99999")
     with pytest.raises(ConnectFailed):
         await post(pool, "http://provider.invalid/v1")
 
