@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any
 
 from proxy.http.response import Write
@@ -38,6 +38,7 @@ class Outlet:
         if rest is not None:
             self._hold()
             self._emptying = asyncio.ensure_future(self._empty(rest))
+            self._emptying.add_done_callback(_note_failure)
 
     async def drain(self) -> None:
         """Wait until everything is with the server. Raises what the server raises."""
@@ -49,7 +50,7 @@ class Outlet:
         if self._emptying:
             self._emptying.cancel()
 
-    async def _empty(self, rest: Coroutine[Any, Any, None]) -> None:
+    async def _empty(self, rest: Awaitable[None]) -> None:
         try:
             await rest
             while self._kept:
@@ -61,10 +62,19 @@ class Outlet:
             self._go_on()
 
 
-def begin(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
-    """Run a coroutine up to where it has to wait; returns what is left of it, None if nothing.
+def _note_failure(emptying: asyncio.Task[None]) -> None:
+    """A caller who has left is not told of it: to asyncio that is no mistake."""
+    if not emptying.cancelled():
+        emptying.exception()
 
-    As Python 3.12's eager tasks, without the task: nearly every write to a caller is done at once.
+
+def begin(work: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
+    """Run a coroutine up to where it has to wait; returns what is left of it, to be awaited, None if nothing.
+
+    As Python 3.12's eager tasks, without the task: nearly every write to a caller is done at once. So up to its first
+    wait the coroutine runs in whatever task or callback this is called in, and must not ask for its own: futures,
+    events, locks and queues do not, `asyncio.timeout`, anyio's scopes and `current_task` do. Neither the `send` of the
+    servers that this runs on nor what is wrapped around it (CORS, the recording of answers) does.
     """
     try:
         waits_for = work.send(None)
@@ -73,17 +83,14 @@ def begin(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None] | None:
     return _rest(work, waits_for)
 
 
-async def _rest(work: Coroutine[Any, Any, None], waits_for: Any) -> None:
-    try:
-        await _once(waits_for)
-    except BaseException as error:
-        with contextlib.suppress(StopIteration):
-            work.throw(error)
-        raise
-    await work
-
-
 @types.coroutine
-def _once(waits_for: Any) -> Generator[Any, Any, None]:
-    """Hand a task the very future that the coroutine has asked to wait for."""
-    yield waits_for
+def _rest(work: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, None, None]:
+    """Hand a task the very futures that the coroutine waits for, and the coroutine what the task throws."""
+    with contextlib.suppress(StopIteration):
+        while True:
+            try:
+                yield waits_for
+            except BaseException as error:  # noqa: BLE001 - it is the coroutine's to handle, a cancellation as well
+                waits_for = work.throw(error)
+            else:
+                waits_for = work.send(None)

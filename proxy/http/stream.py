@@ -44,25 +44,32 @@ class EventStream(EventStreamResponse):
 
     async def pump(self, write: Write) -> None:
         """Write until the answer is whole, breaks off, or the caller hangs up (which cancels this)."""
-        error: BaseException | None = None
         self._outlet = outlet = Outlet(write, self._stream.hold, self._stream.go_on)
+        try:
+            error = await self._deliver()
+            outlet.write(DONE if error is None else _error_event(error, self._call))
+            await outlet.drain()
+        finally:
+            outlet.close()
+
+    async def _deliver(self) -> BaseException | None:
+        """Write the answer, and finish its call; returns what broke it off."""
+        error: BaseException | None = None
         self._silence = SilenceWatch(settings.GATEWAY_KEEP_ALIVE_S, self._fill_silence)
         try:
             error = await self._relay()
-            await outlet.drain()
+            await self._outlet.drain()
         except Exception as mistake:  # the caller is told of it as of any other end
             logger.exception("Unexpected error in the stream of request %s", self._call.request_id)
             error = mistake
         except BaseException as ended_by:
             error = ended_by
-            outlet.close()
             raise
         finally:
             self._silence.stop()
             self._gateway.finish(self._call, error)
             await self._stream.close()
-        outlet.write(DONE if error is None else _error_event(error, self._call))
-        await outlet.drain()
+        return error
 
     async def _relay(self) -> UpstreamFailure | None:
         """Returns the failure of an answer that broke off."""
