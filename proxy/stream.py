@@ -1,12 +1,13 @@
 """A streamed answer on its way from a provider: metered, and never silent for too long."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from proxy.meter import Meter
 from proxy.silence import SilenceWatch
 from proxy.stall import StallWatch, stalled
 from proxy.upstreams.base import Event, PushSource, Take
+from proxy.upstreams.failures import UpstreamFailure
 
 
 class Stream:
@@ -25,6 +26,7 @@ class Stream:
         self._stall_watch = StallWatch(stall_s)
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
+        self._silence_watch: SilenceWatch | None = None
 
     async def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
         while (events := await self.read_before_stall()) is not None:
@@ -57,16 +59,21 @@ class Stream:
     async def _flow_from(self, source: PushSource, take: Take) -> None:
         def take_noted(events: Sequence[Event]) -> None:
             watch.note()
-            self.meter.feed(events)
+            try:
+                self.meter.feed(events)
+            except UpstreamFailure:
+                if heard := list(_sound(events)):  # which was counted, so the caller gets it
+                    take(heard)
+                raise
             take(events)
 
         def look() -> None:
             if self._may_go_on.is_set() and not end.done():
                 end.set_exception(stalled(self._stall_s))
 
-        watch = SilenceWatch(self._stall_s, look)
-        end = source.flow(take_noted)
+        self._silence_watch = watch = SilenceWatch(self._stall_s, look)
         try:
+            end = source.flow(take_noted)
             await end
         finally:
             watch.stop()
@@ -79,6 +86,8 @@ class Stream:
             self._source.hold()
 
     def go_on(self) -> None:
+        if self._silence_watch:
+            self._silence_watch.note()  # until now it was the caller who was waited for
         self._may_go_on.set()
         if isinstance(self._source, PushSource):
             self._source.go_on()
@@ -86,3 +95,14 @@ class Stream:
     async def close(self) -> None:
         self._stall_watch.stop()
         await self._source.aclose()  # type: ignore[attr-defined]  # of a generator or a PushSource, see Upstream.stream
+
+
+def _sound(events: Iterable[Event]) -> Iterator[Event]:
+    """Those before the first that no meter takes."""
+    meter = Meter()
+    for event in events:
+        try:
+            meter.feed([event])
+        except UpstreamFailure:
+            return
+        yield event

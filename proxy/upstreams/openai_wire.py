@@ -96,6 +96,8 @@ class WireStream(PushSource):
 
         if self._answer is None:
             raise RuntimeError("Read from the stream first.")
+        if self._ended:
+            return _done()
         return self._answer.flow(take_bytes)
 
     def _parse(self, data: bytes) -> Sequence[Event]:
@@ -120,6 +122,12 @@ class WireStream(PushSource):
             self._answer.finish()
         elif self._answer:
             self._answer.close()
+
+
+def _done() -> asyncio.Future[None]:
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    return future
 
 
 async def _read(answer: Response) -> bytes:

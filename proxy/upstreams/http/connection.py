@@ -42,6 +42,7 @@ class Response:
         self._failure: UpstreamFailure | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._take: TakeBytes | None = None
+        self._is_held = False
 
     @property
     def content_type(self) -> str:
@@ -77,15 +78,18 @@ class Response:
             self._hand_over(data)
         if self._is_whole or self._failure:
             self._tell_of_end()
-        self.go_on()
+        if not self._is_held:  # by a `take` that cannot keep up already
+            self.go_on()
         return end
 
     def hold(self) -> None:
         """Hold the provider back. What has arrived already still comes."""
+        self._is_held = True
         if self._connection.carries(self):
             self._connection.pause()
 
     def go_on(self) -> None:
+        self._is_held = False
         if self._connection.carries(self):
             self._connection.resume()
 
