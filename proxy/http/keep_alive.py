@@ -24,15 +24,18 @@ class KeepAlive:
         self._watch = SilenceWatch(settings.GATEWAY_KEEP_ALIVE_S, self._fill_silence)
         return self._noted_write
 
-    async def __aexit__(self, *error: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self._watch.stop()
         if self._comment:
-            await asyncio.wait([self._comment])
+            if kind:  # nobody waits for it any more
+                self._comment.cancel()
+            await asyncio.gather(self._comment, return_exceptions=True)
 
     async def _noted_write(self, data: bytes) -> None:
-        if self._comment:
-            await asyncio.wait([self._comment])
         self._is_writing = True
+        if comment := self._comment:
+            await asyncio.wait([comment])
+            comment.result()
         await self._write(data)
         self._is_writing = False
         self._watch.note()

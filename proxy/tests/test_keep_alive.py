@@ -22,13 +22,18 @@ class Caller:
         self.offered: list[bytes] = []
         self.reads = asyncio.Event()
         self.reads.set()
+        self.was_offered_one = asyncio.Event()
         self.was_offered_four = asyncio.Event()
+        self.error: Exception | None = None
 
     async def write(self, data: bytes) -> None:
         self.offered.append(data)
+        self.was_offered_one.set()
         if len(self.offered) == 4:
             self.was_offered_four.set()
         await self.reads.wait()
+        if self.error:
+            raise self.error
 
 
 async def test_silence_is_filled():
@@ -62,3 +67,39 @@ async def test_one_comment_waits_at_most():
         caller.reads.set()
         await write(b"data: 1\n\n")
     assert b"data: 1\n\n" in caller.offered
+
+
+async def test_a_caller_who_hangs_up_is_not_waited_for():
+    async def follow() -> None:
+        async with KeepAlive(caller.write):
+            await asyncio.sleep(PATIENCE_S)
+
+    caller = Caller()
+    caller.reads.clear()
+    following = asyncio.ensure_future(follow())
+    await caller.was_offered_one.wait()
+    following.cancel()
+    await asyncio.wait([following], timeout=PATIENCE_S)
+    assert following.cancelled()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_what_the_server_raises_at_a_comment_is_raised_by_the_next_write():
+    async with KeepAlive((caller := Caller()).write) as write:
+        caller.error = ConnectionResetError()
+        await caller.was_offered_one.wait()
+        with pytest.raises(ConnectionResetError):
+            await write(b"data: 1\n\n")
+    assert caller.offered == [KEEP_ALIVE], "nothing follows what failed"
+
+
+async def test_no_second_comment_overtakes_a_write_that_waits_for_the_first():
+    caller = Caller()
+    caller.reads.clear()
+    async with KeepAlive(caller.write) as write:
+        await caller.was_offered_one.wait()
+        writing = asyncio.ensure_future(write(b"data: 1\n\n"))
+        await asyncio.sleep(0.05)
+        caller.reads.set()
+        await writing
+        assert caller.offered == [KEEP_ALIVE, b"data: 1\n\n"]
