@@ -96,12 +96,15 @@ class Caller:
         self.received += data
 
     def follow(self, stream: Stream) -> "asyncio.Task[None]":
+        return asyncio.ensure_future(self.response(stream).pump(self.write))
+
+    def response(self, stream: Stream) -> EventStream:
         attempt = SimpleNamespace(end=lambda failure: None, public=dict)
         call: Any = SimpleNamespace(
             headers=dict, transcript=None, request_id="req_1", served_by=None, attempts=[attempt]
         )
         gateway: Any = SimpleNamespace(finish=lambda _, error: self.finished.append(error), checkpoint=lambda _: None)
-        return asyncio.ensure_future(EventStream(gateway, call, stream, usage_chunk=False).pump(self.write))
+        return EventStream(gateway, call, stream, usage_chunk=False)
 
 
 async def wire_stream(provider: Provider, *head: bytes, stall_s: float = 60.0) -> Stream:

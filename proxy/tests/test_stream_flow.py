@@ -1,11 +1,13 @@
 """A stream between a provider and a caller of whom either may be slow, silent, or gone at any moment."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from conftest import PATIENCE_S
+from proxy.idempotency.recording import RecordedStream
 from proxy.meter import Meter
 from proxy.stream import Stream
 from proxy.tests.stream_ends import STOP, Caller, Provider, Pulled, Silent, event, pull_stream, said, wire_stream
@@ -75,6 +77,27 @@ async def test_a_caller_who_does_not_even_take_the_head_holds_the_provider(provi
     provider.end()
     await following
     assert caller.received == said("1") + STOP + DONE
+
+
+async def test_what_a_slow_caller_was_written_is_recorded_as_it_was_said(
+    provider: Provider, caller: Caller, settings: Any
+):
+    settings.GATEWAY_KEEP_ALIVE_S = 0.01
+    kept: list[bytes] = []
+    claim: Any = SimpleNamespace(keep=lambda answer, *_: kept.append(answer), release=lambda: kept.append(b""))
+    response = RecordedStream(caller.response(await wire_stream(provider, said("1"))), claim)
+    following = asyncio.ensure_future(response.pump(caller.write))
+    await asyncio.sleep(0.1)
+    caller.reads.clear()
+    for words in ("2", "3", "4"):
+        provider.say(said(words))
+    await asyncio.sleep(0.1)
+    caller.reads.set()
+    await turns()
+    provider.say(STOP, DONE)
+    await following
+    assert kept == [b"".join([*map(said, "1234"), STOP, DONE])]
+    assert caller.received.replace(KEEP_ALIVE, b"") == kept[0]
 
 
 async def test_nothing_more_is_asked_of_a_source_that_is_pulled_while_the_caller_does_not_read(caller: Caller):
