@@ -78,6 +78,15 @@ def test_one_timer_at_a_time_is_set_however_much_is_noted(clock: Clock):
     assert sum(timer.is_due_some_time for timer in clock.timers) == 1
 
 
+def test_a_period_of_0_watches_nothing(clock: Clock):
+    told: list[float] = []
+    watch = SilenceWatch(0, lambda: told.append(clock.now))
+    watch.note()
+    assert clock.timers == []
+    watch.stop()
+    assert told == []
+
+
 def test_after_stop_nothing_is_told(clock: Clock):
     told: list[float] = []
     watch = SilenceWatch(10.0, lambda: told.append(clock.now))
