@@ -31,12 +31,16 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
         return
-    cors = _cors(tuple(settings.CORS_ALLOWED_ORIGINS))
-    origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
-    if origin and cors.is_allowed_origin(origin.decode("latin-1")):
+    cors = _cors(tuple(settings.CORS_ALLOWED_ORIGINS)) if settings.CORS_ALLOWED_ORIGINS else None
+    if cors and (origin := _origin(scope)) and cors.is_allowed_origin(origin):
         await cors(scope, receive, send)
     else:
         await route(scope, receive, send)
+
+
+def _origin(scope: Scope) -> str:
+    """The page that a browser sends the request for; "" for none."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), "")
 
 
 async def route(scope: Scope, receive: Receive, send: Send) -> None:

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -34,7 +35,7 @@ class Call:
     endpoint: str
     body: dict[str, Any]
     streamed: bool
-    tags: list[str]
+    tags: Sequence[str]
     prompt_bytes: int
     deadline_s: float
     month: Month = field(init=False)

@@ -137,21 +137,21 @@ class Gateway:
         call.cached = cache.unpack(entry, call.cached_name, call.caller.cache_scope) if entry else None
 
     async def _reserve(self, calls: Sequence[Call], version: int) -> None:
-        """Admission goes on to its end even if the caller hangs up meanwhile: what it reserved must be given back."""
-        reserving = asyncio.ensure_future(admission.admit(self.ledger, calls, version, self.local_limits))
+        """What is reserved for a caller who hangs up at this very moment is given back."""
         try:
-            await asyncio.shield(reserving)
+            await admission.admit(self.ledger, calls, version, self.local_limits)
         except asyncio.CancelledError as hung_up:
-            self.settlements.start(self._give_back(calls, reserving, hung_up))
+            self.settlements.start(self._give_back(calls, version, hung_up))
             raise
 
-    async def _give_back(
-        self, calls: Sequence[Call], reserving: "asyncio.Future[None]", hung_up: BaseException
-    ) -> None:
-        await asyncio.wait([reserving])
-        if not reserving.cancelled() and reserving.exception() is None:
-            for call in calls:
-                self.finish(call, hung_up)
+    async def _give_back(self, calls: Sequence[Call], version: int, hung_up: BaseException) -> None:
+        """Whether they were admitted is not known. So they are admitted, which counts once, and finished."""
+        try:
+            await admission.admit(self.ledger, calls, version, self.local_limits)
+        except (GatewayError, StaleConfiguration):
+            return
+        for call in calls:
+            self.finish(call, hung_up)
 
     def finish(self, call: Call, error: BaseException | None = None, *, answer: bytes = b"") -> None:
         """Settle and record the call, whatever becomes of its caller.

@@ -1,12 +1,13 @@
 """What a caller may ask of the gateway itself, by request headers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from accounts.errors import InvalidRequest
 from proxy.models.chain import StreamGuard
 
+NAMES = ("cache-control", "x-gateway-tags", "x-gateway-timeout-s", "x-gateway-stream-guard")
 MOST_TAGS = 10
 LONGEST_TAG = 64
 
@@ -15,7 +16,7 @@ LONGEST_TAG = 64
 class Options:
     """`tags` for the usage record, `timeout_s` until the first content, `stream_guard` "live", "buffered" or None."""
 
-    tags: list[str]
+    tags: Sequence[str]
     timeout_s: float | None
     stream_guard: str | None
     reads_cache: bool
@@ -24,6 +25,8 @@ class Options:
     @classmethod
     def parse(cls, headers: Mapping[str, str]) -> "Options":
         """Raises InvalidRequest for a value that is none."""
+        if not any(name in headers for name in NAMES):
+            return NONE
         directives = {item.strip().lower() for item in headers.get("cache-control", "").split(",")}
         return cls(
             tags=_tags(headers.get("x-gateway-tags", "")),
@@ -59,3 +62,6 @@ def _guard(value: str) -> str | None:
     if value and value not in StreamGuard.values:
         raise InvalidRequest("x-gateway-stream-guard must be live or buffered.", param="x-gateway-stream-guard")
     return value or None
+
+
+NONE = Options(tags=(), timeout_s=None, stream_guard=None, reads_cache=True, writes_cache=True)

@@ -153,8 +153,12 @@ class Ledger:
     async def join(self, epoch: str) -> None:
         """Enter an epoch with what this process holds: requests under way, events not known to be in the database.
 
-        Raises RedisError; EpochEnded if there is none, or it has ended meanwhile.
+        Raises RedisError; EpochEnded if there is none, or it has ended meanwhile. Goes on to its end even if the caller
+        hangs up: half of what is held must not stay behind.
         """
+        await asyncio.shield(asyncio.ensure_future(self._join(epoch)))
+
+    async def _join(self, epoch: str) -> None:
         async with self._joining:
             if epoch == self.epoch:
                 return

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from accounts.errors import BodyTooLarge, InvalidRequest
 from proxy.http.asgi import Message, Receive
+from proxy.http.outlet import begin
 
 # A refused body is read on up to this many times the limit: a client that is still sending would not see the answer.
 DRAINED_BODIES = 4
@@ -30,19 +31,18 @@ class BodyBrokenOff(InvalidRequest):
 async def read_body(receive: Receive) -> bytes:
     """The whole body; raises BodyTooLarge, BodyTooSlow, BodyBrokenOff."""
     body = _Body(settings.GATEWAY_MAX_BODY_BYTES)
+    rest = begin(body.read(receive))
+    if rest is None:  # the usual: it was here with its headers
+        return body.whole()
     try:
         async with asyncio.timeout(settings.GATEWAY_BODY_TIMEOUT_S):
-            await body.read(receive)
+            await rest
     except TimeoutError as error:
         if not body.is_too_large:
             raise BodyTooSlow(
                 f"The body did not arrive within {settings.GATEWAY_BODY_TIMEOUT_S} seconds. Send it again."
             ) from error
-    if body.is_too_large:
-        raise BodyTooLarge(
-            f"The body is larger than {body.limit // 2**20} MB. Send less, or ask the operator for a higher limit."
-        )
-    return bytes(body.data)
+    return body.whole()
 
 
 def replay(body: bytes, receive: Receive) -> Receive:
@@ -68,6 +68,14 @@ class _Body:
     @property
     def is_too_large(self) -> bool:
         return self._size > self.limit
+
+    def whole(self) -> bytes:
+        """Raises BodyTooLarge."""
+        if self.is_too_large:
+            raise BodyTooLarge(
+                f"The body is larger than {self.limit // 2**20} MB. Send less, or ask the operator for a higher limit."
+            )
+        return bytes(self.data)
 
     async def read(self, receive: Receive) -> None:
         more = True

@@ -10,8 +10,10 @@ HeadTooLarge    431   headers_too_large
 """
 
 import asyncio
+import re
 import time
 import urllib.parse
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -27,6 +29,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from accounts.errors import InvalidRequest, error_response
 from proxy.call import new_request_id
+from proxy.http.asgi import Scope
+from proxy.http.handler import HANG_UP
 from proxy.http.view import with_gateway_headers
 
 HEAD_TIMEOUT_S = 15.0
@@ -36,6 +40,10 @@ LARGEST_HEAD_BYTES = 256 * 1024
 
 # Requests of one connection that wait for the answer to an earlier one.
 MOST_WAITING = 8
+# Headers that say how an answer ends.
+SPECIAL = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+SPECIAL_LENGTHS = frozenset(map(len, SPECIAL))
+FORBIDDEN = re.compile(rb"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class HeadTooSlow(InvalidRequest):
@@ -58,6 +66,13 @@ class Exchange(RequestResponseCycle):
     body_broke_off = False
     ends_with_the_connection = False
     _head: HTTPResponseStartEvent | None = None
+    _told_of_hang_up: Callable[[], None] | None = None
+
+    def tell_of_hang_up(self, told: Callable[[], None] | None) -> None:
+        """Call this when the caller is gone: cheaper than a task that waits in `receive`."""
+        self._told_of_hang_up = told
+        if self.disconnected and told:
+            told()
 
     async def send(self, message: ASGISendEvent) -> None:
         """As uvicorn's. A head leaves with the first piece of the body, in one write; a further piece at a third of the
@@ -76,14 +91,38 @@ class Exchange(RequestResponseCycle):
 
     async def _begin(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> None:
         self._head = None
-        transport = self.transport
-        if message.get("body") and self.scope["method"] != "HEAD":
-            self.transport = cast(asyncio.Transport, Joined(transport))
-        try:
+        lines = self._plain_head(head) if message.get("body") else None
+        if lines is None:
             await super().send(head)
+            await super().send(message)
+            return
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        transport, self.transport = self.transport, cast(asyncio.Transport, Joined(self.transport, lines))
+        try:
             await super().send(message)
         finally:
             self.transport = transport
+
+    def _plain_head(self, head: HTTPResponseStartEvent) -> bytes | None:
+        """The head's bytes, checked as a whole; None where uvicorn should look at each header."""
+        headers = [*self.default_headers, *head.get("headers", ())]
+        length = None
+        for name, value in headers:
+            if len(name) in SPECIAL_LENGTHS and (special := name.lower()) in SPECIAL:
+                if special != b"content-length":
+                    return None
+                length = int(value)
+        if self.scope["method"] == "HEAD" or head["status"] in {204, 304}:
+            return None
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        if lines.count(b"\n") != len(headers) or FORBIDDEN.search(lines):
+            return None
+        self.chunked_encoding = length is None
+        self.expected_content_length = length or 0
+        framing = b"transfer-encoding: chunked\r\n" if length is None else b""
+        closing = b"" if self.keep_alive else b"connection: close\r\n"
+        return b"%b%b%b%b\r\n" % (STATUS_LINE[head["status"]], lines, closing, framing)
 
     async def _go_on(self, body: bytes) -> None:
         if self.flow.write_paused and not self.disconnected:
@@ -101,6 +140,8 @@ class Exchange(RequestResponseCycle):
         """The caller is gone."""
         self.disconnected = True
         self.message_event.set()
+        if self._told_of_hang_up:
+            self._told_of_hang_up()
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         async def until_stopped(*arguments: Any) -> None:
@@ -120,17 +161,15 @@ class Exchange(RequestResponseCycle):
 
 
 class Joined:
-    """A transport that writes the first two pieces as one."""
+    """A transport that puts a head before the first piece that it writes."""
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, head: bytes) -> None:
         self._transport = transport
-        self._first = b""
+        self._head = head
 
     def write(self, data: bytes) -> None:
-        if self._first:
-            self._transport.write(self._first + data)
-        else:
-            self._first = data
+        self._transport.write(self._head + data)
+        self._head = b""
 
     def close(self) -> None:
         self._transport.close()
@@ -138,6 +177,9 @@ class Joined:
 
 class OldExchange(Exchange):
     """With HTTP/1.0, which knows no chunks: an answer of unknown length ends with the connection."""
+
+    def _plain_head(self, head: HTTPResponseStartEvent) -> None:
+        return None
 
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "http.response.start":
@@ -260,7 +302,7 @@ class Connection(HttpToolsProtocol):
 
     def _exchange(self) -> Exchange:
         is_old = self.scope["http_version"] < "1.1"
-        return (OldExchange if is_old else Exchange)(
+        exchange = (OldExchange if is_old else Exchange)(
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -273,6 +315,8 @@ class Connection(HttpToolsProtocol):
             keep_alive=not is_old and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
+        cast(Scope, self.scope)[HANG_UP] = exchange.tell_of_hang_up
+        return exchange
 
     # What the exchanges say
 

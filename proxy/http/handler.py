@@ -6,9 +6,10 @@ routes do not use. This one sends no `request_started` or `request_finished`: wh
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import lru_cache
 from io import BytesIO
-from typing import Any
+from typing import Self, cast
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
@@ -17,22 +18,21 @@ from django.urls import ResolverMatch
 from proxy.http.asgi import Receive, Scope, Send
 from proxy.http.response import LiveResponse
 
+# In the scope: how to be told of a hang-up by our own server.
+HANG_UP = "gateway.hang_up"
+
 
 class LeanHandler:
     """Serves one matched route. A hang-up cancels the view, and so the call to the provider."""
 
     async def __call__(self, match: ResolverMatch, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        task = asyncio.current_task()
-        watcher = asyncio.create_task(_cancel_at_hang_up(receive, task))
-        try:
-            await self._answer(match, scope, body, send)
-        except asyncio.CancelledError:
-            if not watcher.done():  # not the caller but the server: it is stopping
-                raise
-            if task:
-                task.uncancel()
-        finally:
-            watcher.cancel()
+        with HangUp(scope, receive) as hang_up:
+            try:
+                await self._answer(match, scope, body, send)
+            except asyncio.CancelledError:
+                if not hang_up.happened:  # not the caller but the server: it is stopping
+                    raise
+                hang_up.task.uncancel()
 
     async def _answer(self, match: ResolverMatch, scope: Scope, body: bytes, send: Send) -> None:
         request = ASGIRequest(dict(scope), BytesIO(body))
@@ -46,12 +46,40 @@ class LeanHandler:
             await send_response(response, send)
 
 
-async def _cancel_at_hang_up(receive: Receive, task: "asyncio.Task[Any] | None") -> None:
-    """`send` does not fail after a hang-up; only `receive` tells."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    if task:
-        task.cancel()
+class HangUp:
+    """Cancels the task that it is entered in when the caller hangs up.
+
+    Our own server tells of it (`proxy.http.connection`). Of any other one only `receive` does: `send` does not fail.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.happened = False
+        self.task = cast("asyncio.Task[object]", asyncio.current_task())
+        self._tell: Callable[[Callable[[], None] | None], None] | None = scope.get(HANG_UP)
+        self._receive = receive
+        self._watcher: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        if self._tell:
+            self._tell(self._cancel)
+        else:
+            self._watcher = asyncio.create_task(self._watch())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._tell:
+            self._tell(None)
+        elif self._watcher:
+            self._watcher.cancel()
+
+    def _cancel(self) -> None:
+        self.happened = True
+        self.task.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._cancel()
 
 
 async def send_response(response: HttpResponseBase, send: Send) -> None:
