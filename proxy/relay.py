@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 from proxy.breakers import Breakers
@@ -154,14 +153,15 @@ async def _in_time(call: Call, link: Link, answer: Awaitable[T]) -> T:
 async def _open(call: Call, link: Link, source: AsyncIterator[Sequence[Event]], *, buffered: bool) -> Stream:
     meter, head = Meter(), list[Event]()
     stream = Stream(source, meter, head, link.stall_timeout_s)
-    async with AsyncExitStack() as on_failure:
-        on_failure.push_async_callback(stream.close)
+    try:
         await _in_time(call, link, _read_to_content(stream))
         while buffered and (events := await stream.read_before_stall()) is not None:
             head += events
-        call.meter = meter
-        on_failure.pop_all()
-        return stream
+    except BaseException:
+        await stream.close()
+        raise
+    call.meter = meter
+    return stream
 
 
 async def _read_to_content(stream: Stream) -> None:

@@ -78,14 +78,16 @@ class Exchange(RequestResponseCycle):
         """As uvicorn's. A head leaves with the first piece of the body, in one write; a further piece at a third of the
         cost.
         """
-        if message["type"] == "http.response.start" and not self.response_started:
+        if self.chunked_encoding and message.get("more_body"):
+            if self.flow.write_paused and not self.disconnected:
+                await self.flow.drain()
+            body = cast(bytes, message.get("body", b""))
+            if body and not self.disconnected:
+                self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
+        elif message["type"] == "http.response.start" and not self.response_started:
             self._head = message
-        elif message["type"] != "http.response.body":
-            await super().send(message)
-        elif self._head:
+        elif message["type"] == "http.response.body" and self._head:
             await self._begin(self._head, message)
-        elif self.chunked_encoding and message.get("more_body") and self.response_started:
-            await self._go_on(message.get("body", b""))
         else:
             await super().send(message)
 
@@ -123,12 +125,6 @@ class Exchange(RequestResponseCycle):
         framing = b"transfer-encoding: chunked\r\n" if length is None else b""
         closing = b"" if self.keep_alive else b"connection: close\r\n"
         return b"%b%b%b%b\r\n" % (STATUS_LINE[head["status"]], lines, closing, framing)
-
-    async def _go_on(self, body: bytes) -> None:
-        if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
-        if body and not self.disconnected:
-            self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
 
     def break_off(self) -> None:
         """The body will not be whole; an answer can still be sent."""

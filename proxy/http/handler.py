@@ -6,10 +6,10 @@ routes do not use. This one sends no `request_started` or `request_finished`: wh
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from io import BytesIO
-from typing import Self, cast
+from typing import Any, Self, cast
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
@@ -93,14 +93,17 @@ async def send_response(response: HttpResponseBase, send: Send) -> None:
 async def _send_live(response: LiveResponse, send: Send) -> None:
     started = False
 
-    async def write(data: bytes) -> None:
+    def write(data: bytes) -> Coroutine[Any, Any, None]:
         # The start is sent inside `pump`, which finishes its call even if the caller hangs up at this very moment.
         nonlocal started
         if not started:
             started = True
-            await send(
-                {"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)}
-            )
+            return begin(data)
+        # Every server's `send` is a coroutine function, though ASGI asks for an awaitable alone.
+        return cast(Coroutine[Any, Any, None], send({"type": "http.response.body", "body": data, "more_body": True}))
+
+    async def begin(data: bytes) -> None:
+        await send({"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)})
         await send({"type": "http.response.body", "body": data, "more_body": True})
 
     await response.pump(write)
