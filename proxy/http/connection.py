@@ -10,40 +10,29 @@ HeadTooLarge    431   headers_too_large
 """
 
 import asyncio
-import re
 import time
 import urllib.parse
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
 from uvicorn._types import (
     ASGI3Application,
-    ASGIReceiveEvent,
-    ASGISendEvent,
-    HTTPResponseBodyEvent,
-    HTTPResponseStartEvent,
 )
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from accounts.errors import InvalidRequest, error_response
 from proxy.call import new_request_id
 from proxy.http.asgi import Scope
+from proxy.http.exchange import Exchange, OldExchange
 from proxy.http.handler import HANG_UP
 from proxy.http.view import with_gateway_headers
 
 HEAD_TIMEOUT_S = 15.0
 # Of what is neither body nor a whole head: headers, trailers, framing of chunks.
 LARGEST_HEAD_BYTES = 256 * 1024
-
-
 # Requests of one connection that wait for the answer to an earlier one.
 MOST_WAITING = 8
-# Headers that say how an answer ends.
-SPECIAL = frozenset({b"content-length", b"transfer-encoding", b"connection"})
-SPECIAL_LENGTHS = frozenset(map(len, SPECIAL))
-FORBIDDEN = re.compile(rb"\r(?!\n)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 class HeadTooSlow(InvalidRequest):
@@ -58,134 +47,6 @@ class NotHTTP(InvalidRequest):
 class HeadTooLarge(InvalidRequest):
     status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
     code = "headers_too_large"
-
-
-class Exchange(RequestResponseCycle):
-    """One request and its answer."""
-
-    body_broke_off = False
-    ends_with_the_connection = False
-    _head: HTTPResponseStartEvent | None = None
-    _told_of_hang_up: Callable[[], None] | None = None
-
-    def tell_of_hang_up(self, told: Callable[[], None] | None) -> None:
-        """Call this when the caller is gone: cheaper than a task that waits in `receive`."""
-        self._told_of_hang_up = told
-        if self.disconnected and told:
-            told()
-
-    async def send(self, message: ASGISendEvent) -> None:
-        """As uvicorn's. A head leaves with the first piece of the body, in one write; a further piece at a third of the
-        cost.
-        """
-        if self.chunked_encoding and message.get("more_body"):
-            if self.flow.write_paused and not self.disconnected:
-                await self.flow.drain()
-            body = cast(bytes, message.get("body", b""))
-            if body and not self.disconnected:
-                self.transport.write(b"%x\r\n%b\r\n" % (len(body), body))
-        elif message["type"] == "http.response.start" and not self.response_started:
-            self._head = message
-        elif message["type"] == "http.response.body" and self._head:
-            await self._begin(self._head, message)
-        else:
-            await super().send(message)
-
-    async def _begin(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> None:
-        self._head = None
-        lines = self._plain_head(head) if message.get("body") else None
-        if lines is None:
-            await super().send(head)
-            await super().send(message)
-            return
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        transport, self.transport = self.transport, cast(asyncio.Transport, Joined(self.transport, lines))
-        try:
-            await super().send(message)
-        finally:
-            self.transport = transport
-
-    def _plain_head(self, head: HTTPResponseStartEvent) -> bytes | None:
-        """The head's bytes, checked as a whole; None where uvicorn should look at each header."""
-        headers = [*self.default_headers, *head.get("headers", ())]
-        length = None
-        for name, value in headers:
-            if len(name) in SPECIAL_LENGTHS and (special := name.lower()) in SPECIAL:
-                if special != b"content-length":
-                    return None
-                length = int(value)
-        if self.scope["method"] == "HEAD" or head["status"] in {204, 304}:
-            return None
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        if lines.count(b"\n") != len(headers) or FORBIDDEN.search(lines):
-            return None
-        self.chunked_encoding = length is None
-        self.expected_content_length = length or 0
-        framing = b"transfer-encoding: chunked\r\n" if length is None else b""
-        closing = b"" if self.keep_alive else b"connection: close\r\n"
-        return b"%b%b%b%b\r\n" % (STATUS_LINE[head["status"]], lines, closing, framing)
-
-    def break_off(self) -> None:
-        """The body will not be whole; an answer can still be sent."""
-        self.body_broke_off = True
-        self.keep_alive = False
-        self.message_event.set()
-
-    def hang_up(self) -> None:
-        """The caller is gone."""
-        self.disconnected = True
-        self.message_event.set()
-        if self._told_of_hang_up:
-            self._told_of_hang_up()
-
-    async def run_asgi(self, app: ASGI3Application) -> None:
-        async def until_stopped(*arguments: Any) -> None:
-            try:
-                await app(*arguments)
-            except asyncio.CancelledError:  # the server ends what did not end by itself: nothing to report
-                self.hang_up()
-                self.transport.close()
-
-        await super().run_asgi(until_stopped)
-
-    async def receive(self) -> ASGIReceiveEvent:
-        message: ASGIReceiveEvent = {"type": "http.disconnect"}
-        if not self.body_broke_off:
-            message = await super().receive()
-        return {"type": "http.disconnect"} if self.body_broke_off else message
-
-
-class Joined:
-    """A transport that puts a head before the first piece that it writes."""
-
-    def __init__(self, transport: asyncio.Transport, head: bytes) -> None:
-        self._transport = transport
-        self._head = head
-
-    def write(self, data: bytes) -> None:
-        self._transport.write(self._head + data)
-        self._head = b""
-
-    def close(self) -> None:
-        self._transport.close()
-
-
-class OldExchange(Exchange):
-    """With HTTP/1.0, which knows no chunks: an answer of unknown length ends with the connection."""
-
-    def _plain_head(self, head: HTTPResponseStartEvent) -> None:
-        return None
-
-    async def send(self, message: ASGISendEvent) -> None:
-        if message["type"] == "http.response.start":
-            lengthless = all(name.lower() != b"content-length" for name, _ in message.get("headers", ()))
-            if lengthless:
-                self.ends_with_the_connection = True
-                self.chunked_encoding = False
-        elif message["type"] == "http.response.body" and self.ends_with_the_connection:
-            self.expected_content_length = len(message.get("body", b""))
-        await super().send(message)
 
 
 class Connection(HttpToolsProtocol):

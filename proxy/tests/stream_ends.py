@@ -11,7 +11,8 @@ from proxy.meter import Meter
 from proxy.stream import Stream
 from proxy.tests.fake_provider import chunk
 from proxy.upstreams.base import Event, PushSource, Take, Target
-from proxy.upstreams.http.connection import Connection, Response
+from proxy.upstreams.http.connection import Connection
+from proxy.upstreams.http.response import Response
 from proxy.upstreams.openai_wire import OpenAIWire, WireStream
 
 

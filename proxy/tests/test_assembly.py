@@ -38,4 +38,4 @@ def test_lists_without_an_index_are_joined():
     assert assembly.content == "abc"
     logprobs = assembly.completion()["choices"][0]["logprobs"]
     assert logprobs == {"content": [{"token": "a"}, {"token": "b"}, {"token": "c"}]}
-    assert first == chosen("a")
+    assert [event.data for event in first] == [event.data for event in chosen("a")]

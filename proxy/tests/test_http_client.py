@@ -21,7 +21,8 @@ from proxy.tests.raw_server import (
     until_hung_up,
 )
 from proxy.upstreams.failures import ConnectionBroken, MalformedAnswer
-from proxy.upstreams.http import Pool, connection as connection_module
+from proxy.upstreams.http import Pool
+from proxy.upstreams.http.response import MAX_UNREAD_BYTES
 
 pytestmark = pytest.mark.both_loops
 
@@ -129,9 +130,9 @@ async def test_a_slow_reader_holds_the_server_back_and_loses_nothing(pool: Pool)
     body = bytes(range(256)) * 64 * 1024
     async with RawServer(always(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))) as server:
         response = await post(pool, server.url)
-        await soon(lambda: response._unread_bytes > connection_module.MAX_UNREAD_BYTES)
+        await soon(lambda: response._unread_bytes > MAX_UNREAD_BYTES)
         await asyncio.sleep(0.05)
-        assert response._unread_bytes <= 2 * connection_module.MAX_UNREAD_BYTES + 1024
+        assert response._unread_bytes <= 2 * MAX_UNREAD_BYTES + 1024
         assert await read(response) == body
         assert await ask(pool, server.url) == body
         assert len(server.peers) == 1

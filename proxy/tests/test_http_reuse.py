@@ -19,6 +19,7 @@ from proxy.tests.raw_server import (
 )
 from proxy.upstreams.failures import ConnectionBroken
 from proxy.upstreams.http import Pool, connection as connection_module, pool as pool_module
+from proxy.upstreams.http.response import MAX_UNREAD_BYTES
 
 pytestmark = pytest.mark.both_loops
 
@@ -117,7 +118,7 @@ async def test_idle_connections_are_given_up_after_a_while(pool: Pool, monkeypat
 
 async def test_a_connection_held_back_by_one_reader_serves_the_next(pool: Pool) -> None:
     """The whole answer is here, more than a reader may lag behind by, and nobody reads it."""
-    body = b"x" * (connection_module.MAX_UNREAD_BYTES + 1)
+    body = b"x" * (MAX_UNREAD_BYTES + 1)
     async with RawServer(
         answers(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body), OK, OK)
     ) as server:

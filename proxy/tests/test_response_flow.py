@@ -9,7 +9,8 @@ import pytest
 
 from proxy.upstreams.failures import ConnectionBroken, MalformedAnswer
 from proxy.upstreams.http import connection as http
-from proxy.upstreams.http.connection import Connection, Response
+from proxy.upstreams.http.connection import Connection
+from proxy.upstreams.http.response import MAX_UNREAD_BYTES, Response
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
 END = b"0\r\n\r\n"
@@ -199,7 +200,7 @@ async def test_a_hold_before_the_flow_begins_or_while_it_catches_up_lasts(line: 
 
 
 async def test_much_that_was_not_read_before_the_flow_holds_nobody_back_after_it(line: Line):
-    line.begin(b"x" * (http.MAX_UNREAD_BYTES + 1))
+    line.begin(b"x" * (MAX_UNREAD_BYTES + 1))
     assert not line.socket.is_reading()
     line.response.flow(line.take)
     assert line.socket.is_reading()

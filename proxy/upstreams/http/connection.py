@@ -1,7 +1,6 @@
-"""One connection to a provider, and the answer that comes over it.
+"""One connection to a provider.
 
-The protocol and the answer share one event loop turn: bytes that arrive are parsed where they arrive, and wake the
-reader once for all of them.
+Bytes that arrive are parsed where they arrive, in the protocol's callback, and given to the answer that is under way.
 """
 
 import asyncio
@@ -12,147 +11,14 @@ from typing import cast
 import httptools
 
 from proxy.upstreams.failures import ConnectionBroken, MalformedAnswer, UpstreamFailure
+from proxy.upstreams.http.response import Response
 
 # Of the head, of trailers, and of whatever else comes without a byte of the body.
 MAX_HEADER_BYTES = 64 * 1024
-# A reader that lags behind by more holds the provider back.
-MAX_UNREAD_BYTES = 256 * 1024
 # For the end of an answer that has said all that matters.
 LAST_WORDS_S = 1.0
 
-# Returns whether it has all that it wants.
-TakeBytes = Callable[[bytes], bool]
-
 BROKEN_OFF = "The provider broke off the connection."
-
-
-class Response:
-    """A provider's answer, whose head is here. Names of `headers` are in lower case, the last one of a name counts.
-
-    Close it, whatever happens: an answer that was not read to its end ends the connection.
-    """
-
-    def __init__(self, connection: "Connection") -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self._connection = connection
-        self._unread: list[bytes] = []
-        self._unread_bytes = 0
-        self._is_whole = False
-        self._failure: UpstreamFailure | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._take: TakeBytes | None = None
-        self._is_held = False
-
-    @property
-    def content_type(self) -> str:
-        """Without its parameters, in lower case."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-    async def read(self) -> bytes:
-        """What has arrived of the body, waiting for something; b"" at its end.
-
-        Raises ConnectionBroken (also where the answer was closed before its end), MalformedAnswer.
-        """
-        while not self._unread:
-            if self._is_whole:
-                return b""
-            await self._wait()
-        unread = self._unread
-        data = unread[0] if len(unread) == 1 else b"".join(unread)
-        unread.clear()
-        if self._unread_bytes > MAX_UNREAD_BYTES:
-            self._connection.resume()
-        self._unread_bytes = 0
-        return data
-
-    def flow(self, take: TakeBytes) -> asyncio.Future[None]:
-        """From now on hand over what comes of the body where it arrives, b"" at its end, instead of keeping it.
-
-        Done at the end, or when `take` says that it has all it wants. Raises ConnectionBroken, or what `take` raised.
-        """
-        self._waiter = end = self._connection.loop.create_future()
-        self._take = take
-        unread, self._unread, self._unread_bytes = self._unread, [], 0
-        for data in unread:
-            self._hand_over(data)
-        if self._is_whole or self._failure:
-            self._tell_of_end()
-        if not self._is_held:  # by a `take` that cannot keep up already
-            self.go_on()
-        return end
-
-    def hold(self) -> None:
-        """Hold the provider back. What has arrived already still comes."""
-        self._is_held = True
-        if self._connection.carries(self):
-            self._connection.pause()
-
-    def go_on(self) -> None:
-        self._is_held = False
-        if self._connection.carries(self):
-            self._connection.resume()
-
-    def close(self) -> None:
-        self._connection.leave(self)
-
-    def finish(self) -> None:
-        """Close it, when all that matters is here: the rest may still come, so that the connection can be kept."""
-        self._take = _nothing_more
-        self._connection.leave_at_end(self)
-
-    async def wait_for_head(self) -> None:
-        """Raises ConnectionBroken, MalformedAnswer."""
-        while not self.status:
-            await self._wait()
-
-    async def _wait(self) -> None:
-        if self._failure:
-            raise self._failure
-        self._waiter = self._connection.loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def add(self, data: bytes) -> None:
-        if self._take:
-            self._hand_over(data)
-            return
-        self._unread.append(data)
-        self._unread_bytes += len(data)
-        if self._unread_bytes > MAX_UNREAD_BYTES:
-            self._connection.pause()
-        self.wake()
-
-    def _hand_over(self, data: bytes) -> None:
-        end = self._waiter
-        if self._take is None or end is None or end.done():
-            return
-        try:
-            if self._take(data):
-                end.set_result(None)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where `flow` is awaited
-            end.set_exception(error)
-
-    def end(self, failure: UpstreamFailure | None = None) -> None:
-        """Nothing more will come: the body is whole, or this is what broke it off. What was said first, counts."""
-        if self._is_whole or self._failure:
-            return
-        self._is_whole = failure is None
-        self._failure = failure
-        self._tell_of_end()
-
-    def _tell_of_end(self) -> None:
-        if self._take and self._is_whole:
-            self._hand_over(b"")
-        elif self._take and self._failure and self._waiter and not self._waiter.done():
-            self._waiter.set_exception(self._failure)
-        self.wake()
-
-    def wake(self) -> None:
-        if self._waiter and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class Connection(asyncio.Protocol):
@@ -321,7 +187,3 @@ class Connection(asyncio.Protocol):
             self.abort()
         if self._last_words:
             self.leave(response)
-
-
-def _nothing_more(data: bytes) -> bool:
-    return True

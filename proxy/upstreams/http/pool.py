@@ -10,8 +10,9 @@ from collections import defaultdict
 import aiohappyeyeballs
 
 from proxy.upstreams.failures import ConnectFailed, ConnectionBroken, TimedOut
-from proxy.upstreams.http.connection import Connection, Response
+from proxy.upstreams.http.connection import Connection
 from proxy.upstreams.http.origin import Headers, Origin, Proxy, place_of
+from proxy.upstreams.http.response import Response
 
 IDLE_CONNECTIONS_S = 30.0
 ADDRESSES_KEPT_S = 30.0
