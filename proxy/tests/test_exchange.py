@@ -1,0 +1,143 @@
+"""What a caller's connection is given to write, piece by piece."""
+
+import asyncio
+import logging
+from typing import Any, cast
+
+import pytest
+
+from proxy.http.exchange import Exchange, OldExchange
+
+JSON = (b"content-type", b"application/json")
+
+
+class Wire:
+    """A transport that remembers each write."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.written.append(data)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class Flow:
+    write_paused = False
+
+    def __init__(self) -> None:
+        self.has_room = asyncio.Event()
+
+    async def drain(self) -> None:
+        await self.has_room.wait()
+
+
+def exchange(kind: type[Exchange] = Exchange, *, method: str = "POST", keep_alive: bool = True) -> Exchange:
+    logger = logging.getLogger(__name__)
+    return kind(
+        scope=cast(Any, {"type": "http", "method": method}),
+        transport=cast(Any, Wire()),
+        flow=cast(Any, Flow()),
+        logger=logger,
+        access_logger=logger,
+        access_log=False,
+        default_headers=[(b"date", b"today")],
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=keep_alive,
+        on_response=lambda: None,
+    )
+
+
+async def answered(answer: Exchange, headers: list[tuple[bytes, bytes]], *pieces: bytes, status: int = 200) -> Wire:
+    wire = cast(Wire, answer.transport)
+    await answer.send({"type": "http.response.start", "status": status, "headers": headers})
+    for number, piece in enumerate(pieces, 1):
+        more = number < len(pieces)
+        await answer.send({"type": "http.response.body", "body": piece, "more_body": more})
+    return wire
+
+
+async def test_a_head_and_its_body_leave_in_one_write():
+    wire = await answered(exchange(), [JSON, (b"content-length", b"2")], b"{}")
+    head = b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n"
+    assert wire.written == [head + b"{}"]
+
+
+async def test_an_answer_of_unknown_length_comes_in_chunks():
+    first, *others = (await answered(exchange(), [JSON], b"one", b"two", b"")).written
+    assert first.endswith(b"transfer-encoding: chunked\r\n\r\n3\r\none\r\n")
+    assert others == [b"3\r\ntwo\r\n", b"0\r\n\r\n"]
+
+
+async def test_a_connection_that_ends_says_so():
+    wire = await answered(exchange(keep_alive=False), [(b"content-length", b"2")], b"{}")
+    assert b"\r\nconnection: close\r\n" in wire.written[0]
+    assert wire.is_closed
+
+
+async def test_a_head_is_asked_for_without_its_body():
+    wire = await answered(exchange(method="HEAD"), [(b"content-length", b"2")], b"{}")
+    assert b"".join(wire.written).endswith(b"content-length: 2\r\n\r\n")
+
+
+@pytest.mark.parametrize("value", [b"a\r\nset-cookie: b=c", b"a\nb", b"a\rb", b"a\0b"])
+async def test_a_header_that_would_become_two_is_refused(value: bytes):
+    answer = exchange()
+    with pytest.raises(RuntimeError, match="Invalid HTTP header"):
+        await answered(answer, [(b"x-name", value)], b"{}")
+    assert cast(Wire, answer.transport).written == []
+
+
+async def test_a_length_that_is_not_kept_is_a_mistake():
+    with pytest.raises(RuntimeError, match="longer"):
+        await answered(exchange(), [(b"content-length", b"1")], b"{}")
+
+
+async def test_whoever_reads_slowly_is_waited_for():
+    answer = exchange()
+    wire = cast(Wire, answer.transport)
+    await answer.send({"type": "http.response.start", "status": 200, "headers": [JSON]})
+    await answer.send({"type": "http.response.body", "body": b"one", "more_body": True})
+    answer.flow.write_paused = True
+    waiting = asyncio.ensure_future(answer.send({"type": "http.response.body", "body": b"two", "more_body": True}))
+    await asyncio.sleep(0)
+    assert (len(wire.written), waiting.done()) == (1, False)
+    cast(Flow, answer.flow).has_room.set()
+    await waiting
+    assert len(wire.written) == 2
+
+
+async def test_nothing_is_written_to_a_caller_who_is_gone():
+    answer = exchange()
+    await answer.send({"type": "http.response.start", "status": 200, "headers": [JSON]})
+    await answer.send({"type": "http.response.body", "body": b"one", "more_body": True})
+    answer.hang_up()
+    await answer.send({"type": "http.response.body", "body": b"two", "more_body": True})
+    assert len(cast(Wire, answer.transport).written) == 1
+
+
+async def test_an_old_caller_gets_no_chunks():
+    wire = await answered(exchange(OldExchange, keep_alive=False), [JSON], b"one", b"two", b"")
+    assert b"chunked" not in wire.written[0]
+    assert b"".join(wire.written).endswith(b"\r\n\r\nonetwo")
+
+
+async def test_a_hang_up_is_told_once_to_whoever_wants_to_know():
+    answer, told = exchange(), list[str]()
+    answer.tell_of_hang_up(lambda: told.append("gone"))
+    answer.hang_up()
+    assert told == ["gone"]
+    answer.tell_of_hang_up(None)
+    answer.hang_up()
+    assert told == ["gone"]
+
+
+async def test_a_hang_up_that_was_before_is_told_at_once():
+    answer, told = exchange(), list[str]()
+    answer.hang_up()
+    answer.tell_of_hang_up(lambda: told.append("gone"))
+    assert told == ["gone"]
