@@ -50,7 +50,8 @@ def word_diff(left: str, right: str, *, only_differences: bool = False) -> WordD
                 pieces.append(Piece("same", "".join(run)))
             elif run:
                 pieces.extend(_changed("".join(run)))
-        result.changes += tag != "equal"
+        says_more = any(word.strip() for word in (*words[0][i1:i2], *words[1][j1:j2]))
+        result.changes += tag != "equal" and says_more
     return result
 
 

@@ -23,6 +23,8 @@ def test_what_one_side_alone_says_is_marked_there():
 
 def test_space_makes_no_difference():
     assert word_diff("one two", "one\n\n  two").changes == 0
+    assert word_diff("one two", "one two\n").changes == 0
+    assert word_diff("", " ").changes == 0
 
 
 def test_equal_texts_have_no_differences():
