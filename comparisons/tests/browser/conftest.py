@@ -47,6 +47,7 @@ def visit(gateway: LiveGateway, cast: Cast, catalogue: Catalogue, browser: Brows
         page.get_by_label("Password").fill(PASSWORD)
         page.get_by_role("button", name="Sign in").click()
         expect(page.get_by_role("button", name="Sign in")).to_have_count(0)
+        page.wait_for_load_state("load")  # keys are heard once the scripts have run
         return page
 
     yield visit

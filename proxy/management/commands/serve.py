@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from proxy.http.server import END_PATIENCE_S, STOP_PATIENCE_S, Server, bind, configuration
+from proxy.http.server import END_PATIENCE_S, STOP_PATIENCE_S, Server, bind, configuration, leave
 from proxy.http.workers import Workers
 
 # For what a stop of the gateway itself may take: comparisons, settlements, connections.
@@ -38,11 +38,12 @@ class Command(BaseCommand):
         config.load()  # once for all workers, which share its memory
         if workers == 1:
             Server(config).run([listener])
-            return
+            leave()
         listener.close()
 
         def serve() -> None:
             Server(config, parent=os.getppid()).run([bind(host, port, shared=True)])
+            leave()
 
         Workers(workers, serve, patience_s=STOP_PATIENCE_S + END_PATIENCE_S + LIFESPAN_PATIENCE_S).run()
 
