@@ -1,17 +1,14 @@
 """What a request and a streamed chunk cost, in calls of Python functions: a count, so that no busy machine changes it.
 
-Counted are functions of ours, of Django and REST framework; not those of the door to Redis, which
-is another one on the embedded default. A change that goes above a ceiling makes the hot path slower. Where that is
-worth it, raise the ceiling in the same commit, and say why; where a count has fallen by far, lower it.
+Counted are functions of ours, of Django and of REST framework. A change that goes above a ceiling makes the hot path
+slower. Where that is worth it, raise the ceiling in the same commit, and say why; where a count has fallen by far,
+lower it.
 """
 
 import asyncio
 import json
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any, cast
 
 from conftest import Cast, Catalogue
@@ -21,6 +18,7 @@ from proxy.http.asgi import Message
 from proxy.http.stream import EventStream
 from proxy.meter import Meter
 from proxy.stream import Stream
+from proxy.tests.call_count import counted
 from proxy.tests.fake_provider import FakeProvider, chunk, text
 from proxy.upstreams.base import Target
 from proxy.upstreams.http.connection import Connection
@@ -32,31 +30,8 @@ CALLS_A_CHUNK = 18
 
 REQUESTS, CHUNKS = 20, 500
 OURS = str(Path(__file__).resolve().parents[2])
-COUNTED = tuple(f"{OURS}/{name}/" for name in ("accounts", "proxy", "comparisons", "gateway_project"))
 LIBRARIES = ("/site-packages/django/", "/site-packages/rest_framework/")
-
-
-class Count:
-    calls = 0
-
-
-@contextmanager
-def counted() -> Iterator[Count]:
-    """Counts the calls that this thread makes inside the block."""
-    count, known = Count(), dict[str, bool]()
-
-    def look(frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
-            name = frame.f_code.co_filename
-            if name not in known:
-                known[name] = name.startswith(COUNTED) or any(library in name for library in LIBRARIES)
-            count.calls += known[name]
-
-    sys.setprofile(look)
-    try:
-        yield count
-    finally:
-        sys.setprofile(None)
+COUNTED = (*(f"{OURS}/{name}/" for name in ("accounts", "proxy", "comparisons", "gateway_project")), *LIBRARIES)
 
 
 def test_a_chat_takes_no_more_calls_than_it_did(
@@ -79,7 +54,7 @@ async def calls_of_chats(key: str) -> int:
     try:
         for _ in range(5):  # connections, caches, what is imported late
             await ask(key)
-        with counted() as count:
+        with counted(*COUNTED) as count:
             for _ in range(REQUESTS):
                 await ask(key)
     finally:
@@ -93,7 +68,7 @@ async def calls_of_chunks(said: list[bytes]) -> int:
     async def write(data: bytes) -> None:
         written.append(data)
 
-    with counted() as count:
+    with counted(*COUNTED) as count:
         await (await answered_by(said)).pump(write)
     assert written[: len(said)] == said
     return count.calls

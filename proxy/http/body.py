@@ -11,7 +11,7 @@ from django.conf import settings
 
 from accounts.errors import BodyTooLarge, InvalidRequest
 from proxy.http.asgi import Message, Receive
-from proxy.http.outlet import begin
+from proxy.http.eager import begin
 
 # A refused body is read on up to this many times the limit: a client that is still sending would not see the answer.
 DRAINED_BODIES = 4

@@ -4,14 +4,11 @@ A release of litellm that goes above a ceiling translates more slowly. What to d
 docs/decisions/.
 """
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import pytest
 
+from proxy.tests.call_count import counted
 from proxy.tests.vendors import anthropic
 from proxy.tests.vendors.reading import listen
 from proxy.tests.vendors.server import Vendor
@@ -26,29 +23,6 @@ COUNTED = ("/proxy/upstreams/", "/site-packages/litellm/", "/site-packages/pydan
 HELLO: dict[str, Any] = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 64}
 
 
-class Count:
-    calls = 0
-
-
-@contextmanager
-def counted() -> Iterator[Count]:
-    """Counts the calls that this thread makes inside the block."""
-    count, known = Count(), dict[str, bool]()
-
-    def look(frame: FrameType, event: str, _: object) -> None:
-        if event == "call":
-            name = frame.f_code.co_filename
-            if name not in known:
-                known[name] = any(part in name for part in COUNTED)
-            count.calls += known[name]
-
-    sys.setprofile(look)
-    try:
-        yield count
-    finally:
-        sys.setprofile(None)
-
-
 @pytest.fixture
 def target(vendor: Vendor) -> Target:
     return Target("anthropic", "anthropic", "litellm", vendor.url, "sk-test", "claude-haiku-4-5")
@@ -59,7 +33,7 @@ async def test_an_answer_takes_no_more_calls_than_it_did(vendor: Vendor, target:
     vendor.reply = anthropic.message(anthropic.text("Hello to you."))
     await wire.complete(target, HELLO)  # what is imported and looked up once
 
-    with counted() as count:
+    with counted(*COUNTED) as count:
         for _ in range(ANSWERS):
             await wire.complete(target, HELLO)
 
@@ -72,7 +46,7 @@ async def test_a_chunk_takes_no_more_calls_than_it_did(vendor: Vendor, target: T
     vendor.reply = anthropic.stream(anthropic.text("word " * WORDS))
     await listen(wire.stream(target, HELLO))
 
-    with counted() as count:
+    with counted(*COUNTED) as count:
         heard = await listen(wire.stream(target, HELLO))
 
     await wire.close()

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from starlette.middleware.cors import CORSMiddleware
 
-from proxy.http.outlet import Outlet, begin
+from proxy.http.eager import begin
+from proxy.http.outlet import Outlet
 
 
 class Server:
