@@ -107,10 +107,10 @@ class PooledExchange(Exchange):
 
     async def read_whole(self) -> bytes:
         """The whole answer. Raises as `read` does."""
-        raw = await self.read()
+        pieces = list[bytes]()
         while data := await self.read():
-            raw += data
-        return raw
+            pieces.append(data)
+        return b"".join(pieces)
 
     async def _read_error(self, answer: Response) -> bytes:
         body = await answer.read()
