@@ -27,6 +27,7 @@ from proxy.tests.raw_server import (
 )
 from proxy.upstreams.failures import ConnectFailed, ConnectionBroken, TimedOut
 from proxy.upstreams.http import Pool, pool as pool_module
+from proxy.upstreams.http.origin import place_of
 
 pytestmark = pytest.mark.both_loops
 
@@ -103,11 +104,66 @@ async def test_a_proxy_is_asked_for_the_whole_address(pool: Pool, monkeypatch: p
         assert b"\r\nProxy-Authorization: Basic bWU6cGFzc0B3b3Jk\r\n" in request
 
 
-async def test_a_proxy_is_left_out_where_the_environment_says_so(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("exception", ["127.0.0.1", "127.0.0.1:{port}"])
+async def test_a_proxy_is_left_out_where_the_environment_says_so(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, exception: str
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
-    monkeypatch.setenv("NO_PROXY", "example.com,127.0.0.1")
     async with RawServer(answers(OK)) as server:
+        monkeypatch.setenv("NO_PROXY", f"example.com,{exception.format(port=server.port)}")
         assert await ask(pool, server.url) == b"hi"
+
+
+@pytest.mark.usefixtures("_no_proxies")
+@pytest.mark.parametrize(
+    "exception, url",
+    [
+        ("ollama:11434", "http://ollama:11434/v1"),
+        ("Ollama:11434", "http://OLLAMA:11434/v1"),
+        ("one.example, ollama:11434 ,two.example", "http://ollama:11434/v1"),
+        ("example.com:80", "http://example.com/v1"),
+        ("example.com:443", "https://example.com/v1"),
+        ("example.com:8080", "http://api.example.com:8080/v1"),
+        (".example.com:8080", "http://api.example.com:8080/v1"),
+        ("10.0.0.7:8000", "http://10.0.0.7:8000/v1"),
+        ("[::1]:8080", "http://[::1]:8080/v1"),
+        ("[::1]", "http://[::1]:8080/v1"),
+        ("::1", "http://[::1]:8080/v1"),
+        ("*", "http://ollama:11434/v1"),
+    ],
+)
+async def test_exceptions_from_the_proxy_may_name_a_port(
+    monkeypatch: pytest.MonkeyPatch, exception: str, url: str
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://proxy.invalid:3128")
+    assert place_of(url, "").origin.proxy
+    place_of.cache_clear()
+    monkeypatch.setenv("NO_PROXY", exception)
+    assert place_of(url, "").origin.proxy is None
+
+
+@pytest.mark.usefixtures("_no_proxies")
+@pytest.mark.parametrize(
+    "exception, url",
+    [
+        ("ollama:11434", "http://ollama:11435/v1"),
+        ("ollama:1143", "http://ollama:11434/v1"),
+        ("ollama:11434", "http://ollama/v1"),
+        ("ollama:11434", "http://my-ollama:11434/v1"),
+        ("example.com:80", "https://example.com/v1"),
+        ("[::1]:8080", "http://[::1]:8081/v1"),
+        ("[::1]:8080", "http://[::2]:8080/v1"),
+        (":11434", "http://ollama:11434/v1"),
+    ],
+)
+async def test_an_exception_for_one_port_leaves_the_others_to_the_proxy(
+    monkeypatch: pytest.MonkeyPatch, exception: str, url: str
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://proxy.invalid:3128")
+    monkeypatch.setenv("NO_PROXY", exception)
+    assert place_of(url, "").origin.proxy
 
 
 @pytest.mark.parametrize("address", ["https://127.0.0.1:1", "socks5://127.0.0.1:1", "http://"])

@@ -2,7 +2,7 @@
 
 import base64
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -68,7 +68,8 @@ def place_of(url: str, api_key: str, headers: Headers = ()) -> Place:
         if not host:
             raise ValueError("no host")
         port = parts.port or _PORTS[parts.scheme]
-        origin = Origin(host, port, parts.scheme == "https", _proxy_for(parts.scheme, host))
+        origin = Origin(host, port, parts.scheme == "https")
+        origin = replace(origin, proxy=_proxy_for(parts.scheme, origin))
     except (ValueError, KeyError) as error:
         raise ConnectFailed("The provider could not be reached.") from error
     path = quote(parts.path or "/", safe=_PLAIN_IN_PATHS)
@@ -96,9 +97,11 @@ def _header_lines(api_key: str, headers: Headers) -> list[str]:
     return [f"{name}: {value}" for name, value in fields.items()]
 
 
-def _proxy_for(scheme: str, host: str) -> Proxy | None:
+def _proxy_for(scheme: str, origin: Origin) -> Proxy | None:
     """Looked up once for each provider, not in a thread for each request. Raises ConnectFailed, ValueError."""
-    address = None if proxy_bypass(host) else getproxies().get(scheme)
+    # NO_PROXY names hosts, with or without a port; IPv6 addresses also without the brackets that a port needs.
+    goes_directly = proxy_bypass(origin.authority) or proxy_bypass(origin.host)
+    address = None if goes_directly else getproxies().get(scheme)
     if not address:
         return None
     parts = urlsplit(address if "//" in address else f"http://{address}")
