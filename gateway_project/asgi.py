@@ -3,9 +3,7 @@
 import gc
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
-from typing import Any
 
 from django.conf import settings
 from django.core.asgi import get_asgi_application
@@ -16,6 +14,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
 django_application = get_asgi_application()  # loads the apps, which the imports below need
 
 from accounts.errors import GatewayError, error_response  # noqa: E402
+from gateway_project.django_answers import completed  # noqa: E402
 from gateway_project.lifespan import lifespan  # noqa: E402
 from proxy.call import new_request_id  # noqa: E402
 from proxy.http.asgi import Receive, Scope, Send  # noqa: E402
@@ -56,7 +55,7 @@ async def route(scope: Scope, receive: Receive, send: Send) -> None:
     if match:
         await lean_handler(match, scope, body, receive, send)
     else:
-        await django_application(dict(scope), replay(body, receive), _with_request_id(send, request_id))
+        await django_application(dict(scope), replay(body, receive), completed(send, scope["path"], request_id))
 
 
 @lru_cache(maxsize=1)
@@ -79,18 +78,6 @@ def _async_view(path: str) -> ResolverMatch | None:
         return None
     view_class = getattr(match.func, "cls", None)
     return match if view_class and view_class.view_is_async else None
-
-
-def _with_request_id(send: Send, request_id: str) -> Callable[[Mapping[str, Any]], Awaitable[None]]:
-    async def send_with_id(event: Mapping[str, Any]) -> None:
-        message = dict(event)
-        if message["type"] == "http.response.start":
-            named = any(name == b"x-request-id" for name, _ in message.get("headers", ()))
-            if not named:
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-        await send(message)
-
-    return send_with_id
 
 
 # What was loaded so far lives as long as the process: the garbage collector need not walk it over and over. At 64

@@ -68,7 +68,12 @@ class AsyncAPIView(APIView):
 
 def with_gateway_headers(response: HttpResponseBase, began: float) -> HttpResponseBase:
     """What every answer says, also of a request that asked no provider. `began`: by `time.perf_counter`."""
-    response.headers.setdefault("x-gateway-attempts", "0")
-    response.headers.setdefault("x-gateway-cache", "bypass")
-    response.headers.setdefault("x-gateway-overhead-ms", f"{(time.perf_counter() - began) * 1000:.1f}")
+    for name, value in gateway_headers(began).items():
+        response.headers.setdefault(name, value)
     return response
+
+
+def gateway_headers(began: float) -> dict[str, str]:
+    """Those of an answer that no provider was asked for."""
+    overhead_ms = (time.perf_counter() - began) * 1000
+    return {"x-gateway-attempts": "0", "x-gateway-cache": "bypass", "x-gateway-overhead-ms": f"{overhead_ms:.1f}"}

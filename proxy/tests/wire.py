@@ -67,7 +67,7 @@ def chunked(*pieces: bytes) -> Iterable[bytes]:
 def assert_refused(
     reply: Reply | httpx.Response, status: int, kind: str, code: str, param: str | None = None
 ) -> dict[str, Any]:
-    """The contract's envelope, with the header's own request id and nothing of our insides; returns the error."""
+    """The contract's envelope and headers, with one request id and nothing of our insides; returns the error."""
     content = reply.body if isinstance(reply, Reply) else reply.content
     got = reply.status if isinstance(reply, Reply) else reply.status_code
     assert got == status, content
@@ -77,6 +77,7 @@ def assert_refused(
     assert error.keys() - {"attempts"} == {"message", "type", "param", "code", "request_id"}
     assert error["request_id"].startswith("req_")
     assert error["request_id"] == reply.headers["x-request-id"]
+    assert {"x-gateway-attempts", "x-gateway-cache", "x-gateway-overhead-ms"} <= reply.headers.keys()
     assert error["message"].endswith((".", ")"))
     assert "Traceback" not in content.decode()
     return error
