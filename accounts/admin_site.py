@@ -16,12 +16,14 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
 from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken, OutstandingToken
 
 from accounts.attempts import limit_address, limit_username, remember_address
 from accounts.errors import GatewayError, PartUnavailable, RateLimited
 from accounts.models import User
+from accounts.page_policy import ADMIN, page_policy
 
 if TYPE_CHECKING:  # see accounts.admin.base
     from django.contrib.admin import AdminSite
@@ -76,6 +78,10 @@ class GatewayAdminSite(AdminSite):
     def has_permission(self, request: HttpRequest) -> bool:
         return may_enter(request.user)
 
+    def admin_view(self, view: Any, cacheable: bool = False) -> Any:
+        return page_policy(ADMIN)(super().admin_view(view, cacheable))
+
+    @method_decorator(page_policy(ADMIN))
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if REDIRECT_FIELD_NAME not in request.GET:
             # Unfold's form sends nothing but its own address to say where to go next.

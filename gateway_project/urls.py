@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from accounts.page_policy import DOCS, page_policy
+
 docs = SpectacularSwaggerSplitView.as_view(
     url_name="schema", template_name="proxy/docs.html", template_name_js="proxy/docs.js"
 )
@@ -15,7 +17,7 @@ urlpatterns = [
     path("auth/", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs", docs, name="docs"),
+    path("api/docs", page_policy(DOCS)(docs), name="docs"),
 ]
 
 handler400 = "accounts.views.errors.bad_request"

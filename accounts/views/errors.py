@@ -5,13 +5,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts.errors import GatewayError, InvalidRequest, NotFound, NotPermitted, error_response, request_id_of
+from accounts.page_policy import PLAIN
 
 API_PREFIXES = ("/v1/", "/chat/", "/auth/", "/api/", "/models", "/compare_models", "/health")
-# These pages are static, with a style of their own: nothing else is to be run, loaded or framed.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'none'; "
-    "base-uri 'none'"
-)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -51,7 +47,7 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def _page(request: HttpRequest, template: str, status: int, **context: str) -> HttpResponse:
     response = render(request, template, context, status=status)
-    response["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    response["Content-Security-Policy"] = PLAIN
     return response
 
 

@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from accounts.errors import PartUnavailable
 from accounts.models import ConfigurationVersion
+from accounts.page_policy import PLAIN
 from accounts.sql import run_sql
 from proxy.gateway import Gateway, running
 from proxy.http.view import AsyncAPIView
@@ -34,7 +35,8 @@ class Landing(Health):
         if "text/html" in request.headers.get("accept", ""):
             scheme = "https" if settings.GATEWAY_HTTPS else "http"
             base_url = f"{scheme}://{request.headers.get('host', '')}/v1"
-            return HttpResponse(render_to_string("proxy/landing.html", {"base_url": base_url}))
+            page = render_to_string("proxy/landing.html", {"base_url": base_url})
+            return HttpResponse(page, headers={"Content-Security-Policy": PLAIN})
         return await super().get(request)
 
 
