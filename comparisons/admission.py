@@ -1,7 +1,7 @@
 """Every slot is checked, and all of them are reserved for at once, before anything is spent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 import orjson
@@ -14,7 +14,7 @@ from proxy.cache import name_of
 from proxy.call import Call, new_request_id
 from proxy.catalogue import Catalogue, Route
 from proxy.errors import NoUsableModel
-from proxy.gateway import Gateway
+from proxy.gateway import DecideAll, Gateway
 from proxy.options import Options
 
 FIRST_ONLY = (
@@ -24,25 +24,34 @@ FIRST_ONLY = (
 Authenticate = Callable[[], Awaitable[Caller]]
 
 
-async def admit(gateway: Gateway, asked: ComparisonRequest, authenticate: Authenticate, options: Options) -> list[Call]:
-    """One admitted call for each slot.
-
-    Raises SlotsRefused that names every slot that cannot be asked, InvalidCredential, and the ledger's refusals.
-    """
+def deciding(asked: ComparisonRequest, authenticate: Authenticate, options: Options) -> DecideAll:
+    """What makes one call for each slot, on whatever configuration; it raises SlotsRefused and InvalidCredential."""
     request_ids = [new_request_id() for _ in asked.slots]
     sizes = _sizes(asked)
 
     async def decide(catalogue: Catalogue) -> list[Call]:
         caller = await authenticate()
         routes = _routes(catalogue, asked, caller)
-        calls = [
+        return [
             _call(asked, slot, caller, route, request_id, options, size)
             for slot, route, request_id, size in zip(asked.slots, routes, request_ids, sizes, strict=True)
         ]
+
+    return decide
+
+
+async def admit(gateway: Gateway, decide: DecideAll) -> list[Call]:
+    """One admitted call for each slot, with its answer where the cache has it.
+
+    Raises SlotsRefused that names every slot that cannot be asked, InvalidCredential, and the ledger's refusals.
+    """
+
+    async def decide_and_look(catalogue: Catalogue) -> Sequence[Call]:
+        calls = await decide(catalogue)
         await asyncio.gather(*(gateway.read_cache(call) for call in calls if call.reads_cache))
         return calls
 
-    return list(await gateway.admit_together(decide))
+    return list(await gateway.admit_together(decide_and_look))
 
 
 def _sizes(asked: ComparisonRequest) -> list[int]:

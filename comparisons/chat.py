@@ -5,7 +5,6 @@
  "usage": the sum of all, "comparison": {"id", "url", "status", "summary"}}
 """
 
-import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
@@ -14,8 +13,9 @@ import orjson
 from accounts.errors import InvalidRequest
 from comparisons.models import Answer
 from comparisons.models.answer import AnswerStatus
+from comparisons.replay import Told
 from comparisons.request import FEWEST_SLOTS, MOST_SLOTS, ComparisonRequest, SlotRequest
-from comparisons.run import Run, Step
+from comparisons.run import Step
 from comparisons.stream import too_slow
 from proxy.chat import ChatRequest
 from proxy.http.keep_alive import KeepAlive
@@ -60,13 +60,13 @@ def parse(data: Mapping[str, Any], timeout_s: float | None) -> ComparisonRequest
     )
 
 
-def completion(run: Run, model: str, page: str) -> dict[str, Any]:
-    """The chat.completion of an ended run."""
+def completion(told: Told, model: str, page: str) -> dict[str, Any]:
+    """The chat.completion of what has ended."""
     return {
-        **_head(run, model, "chat.completion"),
-        "choices": [_choice(answer) for answer in run.answers],
-        "usage": _usage(run.answers),
-        "comparison": _about(run, page),
+        **_head(told, model, "chat.completion"),
+        "choices": [_choice(answer) for answer in told.answers],
+        "usage": _usage(told.answers),
+        "comparison": _about(told, page),
     }
 
 
@@ -75,7 +75,7 @@ class ChoicesStream(EventStreamResponse):
 
     def __init__(
         self,
-        run: Run,
+        told: Told,
         model: str,
         page: str,
         head: Sequence[Step],
@@ -85,9 +85,9 @@ class ChoicesStream(EventStreamResponse):
         usage_chunk: bool,
     ) -> None:
         super().__init__(headers=dict(headers))
-        self._run = run
+        self._told = told
         self._page = page
-        self._chunk = _head(run, model, "chat.completion.chunk")
+        self._chunk = _head(told, model, "chat.completion.chunk")
         self._head = head
         self._rest = rest
         self._usage_chunk = usage_chunk
@@ -101,7 +101,7 @@ class ChoicesStream(EventStreamResponse):
                 async for step in self._rest:
                     await self._tell(step, quiet_write)
         except BaseException:
-            self._run.leave()
+            self._told.leave()
             raise
         if not self._is_cut:
             await write(DONE)
@@ -109,7 +109,7 @@ class ChoicesStream(EventStreamResponse):
     async def _tell(self, step: Step, write: Write) -> None:
         if step.kind == "lost":
             self._is_cut = True
-            await write(b"data: " + orjson.dumps({"error": too_slow(self._run)}) + b"\n\n")
+            await write(b"data: " + orjson.dumps({"error": too_slow(self._told)}) + b"\n\n")
         for fields in self._fields(step):
             await write(b"data: " + orjson.dumps({**self._chunk, **fields}) + b"\n\n")
 
@@ -118,17 +118,18 @@ class ChoicesStream(EventStreamResponse):
         if step.kind == "delta":
             choices = [_of_slot(chunk, step.slot) for chunk in step.chunks]
             return [{"choices": each} for each in choices if each]
-        if step.kind == "ended" and self._run.answers[step.slot].status != AnswerStatus.OK:
-            failed = _failed(self._run.answers[step.slot])
+        if step.kind == "ended" and self._told.answers[step.slot].status != AnswerStatus.OK:
+            failed = _failed(self._told.answers[step.slot])
             return [{"choices": [{**failed, "delta": {}}]}]
         if step.kind == "done":
-            usage = [{"choices": [], "usage": _usage(self._run.answers)}] if self._usage_chunk else []
-            return [{"choices": [], "comparison": _about(self._run, self._page)}, *usage]
+            usage = [{"choices": [], "usage": _usage(self._told.answers)}] if self._usage_chunk else []
+            return [{"choices": [], "comparison": _about(self._told, self._page)}, *usage]
         return []
 
 
-def _head(run: Run, model: str, kind: str) -> dict[str, Any]:
-    return {"id": run.comparison.pk, "object": kind, "created": int(time.time()), "model": model}
+def _head(told: Told, model: str, kind: str) -> dict[str, Any]:
+    created = int(told.comparison.created_at.timestamp())
+    return {"id": told.comparison.pk, "object": kind, "created": created, "model": model}
 
 
 def _choice(answer: Answer) -> dict[str, Any]:
@@ -160,11 +161,11 @@ def _usage(answers: Sequence[Answer]) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 
 
-def _about(run: Run, page: str) -> dict[str, Any]:
-    comparison = run.comparison
+def _about(told: Told, page: str) -> dict[str, Any]:
+    comparison = told.comparison
     return {
         "id": comparison.pk,
         "url": page,
         "status": comparison.status,
-        "summary": comparison.summary(run.answers),
+        "summary": comparison.summary(told.answers),
     }

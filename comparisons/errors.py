@@ -1,9 +1,11 @@
 """The refusals of comparisons. Drawn in `accounts.errors` and `proxy.errors`; added here:
 
 GatewayError
+├── NoneAnswered        502   upstream_error          none_answered      beside the comparison
 ├── ReadTooSlowly       500   gateway_error           read_too_slowly    only at the end of a stream
 ├── SlotsRefused        the status of the slots' problems if they have one in common, else 400; names every one
 └── ComparisonNotFound  404   invalid_request_error   not_found      no such comparison, or another tenant's
+    ComparisonDeleted   404   invalid_request_error   not_found      the one that an Idempotency-Key stands for
 """
 
 from collections.abc import Sequence
@@ -11,11 +13,35 @@ from dataclasses import dataclass
 from typing import Any
 
 from accounts.errors import GatewayError, InvalidRequest, NotFound, NotPermitted
+from proxy.idempotency import HEADER
 
 
 class ComparisonNotFound(NotFound):
     def __init__(self, comparison_id: str) -> None:
         super().__init__(f"There is no comparison “{comparison_id[:100]}” for you. GET /v1/comparisons lists them.")
+
+
+class ComparisonDeleted(NotFound):
+    def __init__(self) -> None:
+        super().__init__(
+            f"The comparison that this {HEADER} stands for was deleted. Choose a new key to compare anew.", param=HEADER
+        )
+
+
+class NoneAnswered(GatewayError):
+    """What stands under "error" where no model answered; `told`: what each was asked by name, and its error."""
+
+    status = 502
+    type = "upstream_error"
+    code = "none_answered"
+
+    def __init__(self, told: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        codes = "; ".join(f"{model}: {error.get('code')}" for model, error in told)
+        super().__init__(f"No model answered ({codes}). Each answer says why.")
+        self._attempts = [attempt for _, error in told for attempt in error.get("attempts") or ()]
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        return {**super().body(request_id), "attempts": self._attempts}
 
 
 class ReadTooSlowly(GatewayError):

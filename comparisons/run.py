@@ -5,10 +5,11 @@ import logging
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from accounts.errors import PartUnavailable
 from accounts.sql import run_sql
+from comparisons.hold import Hold
 from comparisons.models import Answer, Comparison
 from comparisons.models.answer import AnswerStatus
 from comparisons.recording import entry
@@ -17,6 +18,7 @@ from comparisons.slot import Slot
 from comparisons.underway import own, own_confirmation
 from proxy.call import Call
 from proxy.gateway import Gateway
+from proxy.idempotency import RequestInFlight
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +47,11 @@ class Run:
     """Fills in a comparison and its answers, and records them.
 
     `calls` are those of the last answers: whatever comes before them is answered already. `tags`: its tags' names.
+    `hold`: what it has of an idempotency key; then its answer is kept, so that it goes on without its caller even where
+    it is not stored.
     """
+
+    is_replay: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -57,13 +63,15 @@ class Run:
         *,
         store: bool,
         cancel_on_disconnect: bool,
+        hold: Hold | None = None,
     ) -> None:
         self.comparison = comparison
         self.answers = list(answers)
         self.calls = list(calls)
         self.tags = list(tags)
         self.is_stored = store
-        self._cancels = cancel_on_disconnect or not store
+        self._cancels = cancel_on_disconnect or not (store or hold)
+        self._hold = hold
         self._gateway = gateway
         self._journal = Journal(gateway.redis, gateway.ledger) if store else None
         self._steps: asyncio.Queue[Step] | None = None
@@ -115,6 +123,8 @@ class Run:
         began = time.perf_counter()
         try:
             await self._create()
+            if self._hold:
+                await self._hold.begun(self.comparison)
             self._publish(Step("created"))
             for answer in self._given:
                 self._publish(Step("ended", answer.slot))
@@ -123,6 +133,8 @@ class Run:
                     group.create_task(self._answer(slot))
         except asyncio.CancelledError as cancelled:  # by `leave`, or at a stop of the process
             self._interrupt(cancelled)
+        except RequestInFlight as lost:  # this process stood still, and another one has the key: nobody was asked yet
+            self._interrupt(lost)
         except Exception as mistake:
             logger.exception("Unexpected error in comparison %s", self.comparison.pk)
             self._interrupt(mistake)
@@ -164,6 +176,8 @@ class Run:
         self.comparison.end(self.answers, interrupted=interrupted)
         if self._journal:
             self._journal.note(entry.ended(self.comparison))
+        if self._hold:
+            self._hold.ended(self.comparison, self.answers, self.tags)
 
     def _publish(self, step: Step) -> None:
         if self._steps and self._steps.qsize() >= MOST_STEPS:

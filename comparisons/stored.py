@@ -31,12 +31,26 @@ def find(caller: Caller, comparison_id: str) -> Comparison:
 def caught_up(comparison: Comparison) -> Comparison:
     """As far as it has come: who was just given an answer may vote on it, whether or not a worker has come by."""
     if comparison.is_running:
-        try:
-            drain()
-        except RedisError as error:
-            logger.warning("Could not look for results that wait: %s", type(error).__name__)
+        _drain()
         comparison.refresh_from_db()
     return comparison
+
+
+def _drain() -> None:
+    try:
+        drain()
+    except RedisError as error:
+        logger.warning("Could not look for results that wait: %s", type(error).__name__)
+
+
+def once_ended(caller: Caller, comparison_id: str) -> tuple[Comparison, list[Answer], list[str]] | None:
+    """It with its answers and the names of its tags; None while it is running. Raises ComparisonNotFound."""
+    try:
+        row = find(caller, comparison_id)
+    except ComparisonNotFound:
+        _drain()  # perhaps the database was away when it began, and all of it waits there
+        row = find(caller, comparison_id)
+    return None if row.is_running else (row, list(row.answers.all()), [tag.name for tag in row.tags.all()])
 
 
 def page(caller: Caller, filters: Filters, pages: str) -> dict[str, Any]:

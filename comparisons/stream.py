@@ -15,7 +15,8 @@ import orjson
 
 from comparisons.errors import ReadTooSlowly
 from comparisons.models.answer import AnswerStatus
-from comparisons.run import Run, Step
+from comparisons.replay import Told
+from comparisons.run import Step
 from proxy.http.keep_alive import KeepAlive
 from proxy.http.response import EventStreamResponse, Write
 
@@ -25,18 +26,18 @@ REASONING = ("reasoning_content", "reasoning")
 class ComparisonStream(EventStreamResponse):
     """Follows a run, which is to be started after this, to its end. A caller who hangs up leaves it to itself."""
 
-    def __init__(self, run: Run, pages: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, told: Told, pages: str, headers: Mapping[str, str]) -> None:
         super().__init__(headers=dict(headers))
-        self._run = run
-        self._url = pages + run.comparison.pk
-        self._steps = run.follow()
+        self._told = told
+        self._url = pages + told.comparison.pk
+        self._steps = told.follow()
 
     async def pump(self, write: Write) -> None:
         try:
             async with KeepAlive(write) as quiet_write:
                 await self._tell(self._steps, quiet_write)
         except BaseException:
-            self._run.leave()
+            self._told.leave()
             raise
 
     async def _tell(self, steps: AsyncIterator[Step], write: Write) -> None:
@@ -47,10 +48,10 @@ class ComparisonStream(EventStreamResponse):
                 await write(b"event: %s\nid: %d\ndata: %s\n\n" % (name.encode(), number, orjson.dumps(data)))
 
     def _events(self, step: Step) -> Iterator[tuple[str, dict[str, Any]]]:
-        comparison, answers = self._run.comparison, self._run.answers
+        comparison, answers = self._told.comparison, self._told.answers
         match step.kind:
             case "created":
-                yield "comparison.created", comparison.public(answers, self._run.tags, self._url)
+                yield "comparison.created", comparison.public(answers, self._told.tags, self._url)
             case "started":
                 entry = answers[step.slot].public()
                 yield "answer.started", {name: entry[name] for name in STARTED}
@@ -62,19 +63,19 @@ class ComparisonStream(EventStreamResponse):
                 name = "answer.done" if answer.status == AnswerStatus.OK else "answer.error"
                 yield name, answer.public()
             case "done":
-                whole = comparison.public(answers, self._run.tags, self._url)
+                whole = comparison.public(answers, self._told.tags, self._url)
                 del whole["answers"]
                 yield "comparison.done", whole
             case "lost":
-                yield "error", {"error": too_slow(self._run)}
+                yield "error", {"error": too_slow(self._told)}
 
 
 STARTED = ("slot", "label", "requested_model", "request_id")
 
 
-def too_slow(run: Run) -> dict[str, Any]:
+def too_slow(told: Told) -> dict[str, Any]:
     """What stands under "error" at the end of a stream that was read too slowly."""
-    return ReadTooSlowly(run.comparison.pk, is_stored=run.is_stored).body(run.calls[0].request_id)
+    return ReadTooSlowly(told.comparison.pk, is_stored=told.is_stored).body(told.calls[0].request_id)
 
 
 def spoken(chunks: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -93,6 +93,7 @@ async def _ask(ledger: Ledger, calls: Sequence[Call], version: int, bounds: Sequ
             gates=caller.gates,
             budgets=caller.budgets,
             cached=only.cached_name if only and only.reads_cache else "",
+            enforces=not only.cached if only else not all(call.cached for call in calls),
         )
     )
     for call in calls:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from proxy.meter import join
-from proxy.upstreams.base import Event
 from proxy.upstreams.sse import DONE, event
 
 # Of the completion, what does not stand in every chunk as it is; of a choice, what goes into its chunks in parts.
@@ -17,21 +16,22 @@ def as_stream(completion: dict[str, Any], *, usage_chunk: bool) -> bytes:
 
     `completion` has choices with messages, as `proxy.meter` makes sure of before an answer is kept.
     """
-    return join(list(_chunks(completion, usage_chunk=usage_chunk))) + DONE
+    return join([event(chunk) for chunk in chunks_of(completion, usage_chunk=usage_chunk)]) + DONE
 
 
-def _chunks(completion: dict[str, Any], *, usage_chunk: bool) -> Iterator[Event]:
+def chunks_of(completion: dict[str, Any], *, usage_chunk: bool = False) -> Iterator[dict[str, Any]]:
+    """The same as chat.completion.chunks."""
     common = {name: value for name, value in completion.items() if name not in WHOLE}
     head = {**common, "object": "chat.completion.chunk"}
     for place, choice in enumerate(completion["choices"]):
         index = choice.get("index", place)
         said = {"index": index, **{name: value for name, value in choice.items() if name not in PARTS}}
         role, delta = _begin(choice["message"]), _delta(choice["message"])
-        yield event({**head, "choices": [{"index": index, "delta": role, "finish_reason": None}]})
-        yield event({**head, "choices": [{**said, "delta": delta, "finish_reason": None}]})
-        yield event({**head, "choices": [{"index": index, "delta": {}, "finish_reason": choice.get("finish_reason")}]})
+        yield {**head, "choices": [{"index": index, "delta": role, "finish_reason": None}]}
+        yield {**head, "choices": [{**said, "delta": delta, "finish_reason": None}]}
+        yield {**head, "choices": [{"index": index, "delta": {}, "finish_reason": choice.get("finish_reason")}]}
     if usage_chunk and completion.get("usage"):
-        yield event({**head, "choices": [], "usage": completion["usage"]})
+        yield {**head, "choices": [], "usage": completion["usage"]}
 
 
 def _begin(message: dict[str, Any]) -> dict[str, Any]:

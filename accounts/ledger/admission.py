@@ -46,7 +46,8 @@ class Reservation:
 class Ask:
     """What admission is asked for: one request or several of one caller, all or none.
 
-    `cached`: the answer's name in the cache, or "".
+    `cached`: the answer's name in the cache, or "". `enforces`: False where all answers are there already, so that no
+    budget refuses them.
     """
 
     version: int
@@ -56,6 +57,7 @@ class Ask:
     gates: Sequence[ConcurrencyLimit] = ()
     budgets: Sequence[Budget] = ()
     cached: str = ""
+    enforces: bool = True
 
     @property
     def tokens(self) -> int:

@@ -106,7 +106,7 @@ class Ledger:
             *ask.counters,
             *(keys.reservation(request.request_id) for request in ask.requests),
         ]
-        enforced = [budget.enforced_in(month) for budget in ask.budgets]
+        enforced = [budget.enforced_in(month) if ask.enforces else None for budget in ask.budgets]
         arguments: list[Any] = [
             *(ask.version, self.epoch, ask.month.start_ms, ask.month.end_ms),
             *(len(ask.rate_limits), len(ask.gates), len(ask.budgets), len(ask.requests)),

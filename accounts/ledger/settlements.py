@@ -31,11 +31,12 @@ class Settlements:
         self._unsettled: dict[str, Settlement] = {}
         self._spooled: set[str] = set()
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run a coroutine that ends in `settle`, shielded from its caller's cancellation."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def settle(self, settlement: Settlement) -> None:
         """Settle, however long Redis is away, or its counters are being rebuilt."""

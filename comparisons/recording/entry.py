@@ -8,7 +8,7 @@ Writing an entry twice changes nothing. A comparison that was deleted meanwhile 
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from django.db import models, transaction
@@ -18,6 +18,7 @@ from comparisons.models import Answer, Comparison, ComparisonTag
 
 # Neither text nor jsonb of Postgres can hold NUL; some models write it.
 NUL, INSTEAD = "\0", "\ufffd"
+Row = TypeVar("Row", bound=models.Model)
 ENDED = ("status", "finished_at", "wall_ms", "cost_microusd")
 
 
@@ -33,6 +34,18 @@ def create(comparison: Comparison, answers: Sequence[Answer], tags: Sequence[str
 def created(comparison: Comparison, answers: Sequence[Answer], tags: Sequence[str]) -> bytes:
     entry = {"created": _columns(comparison), "answers": [_columns(answer) for answer in answers], "tags": list(tags)}
     return _dump(comparison.pk, entry)
+
+
+def whole(comparison: Comparison, answers: Sequence[Answer], tags: Sequence[str]) -> bytes:
+    """For `restored`: as it is now, without what was asked."""
+    columns = {**_columns(comparison), "messages": []}
+    return _dump(comparison.pk, {"whole": columns, "answers": [_columns(each) for each in answers], "tags": list(tags)})
+
+
+def restored(entry: dict[str, Any]) -> tuple[Comparison, list[Answer], list[str]]:
+    """From what `whole` made of it: rows that no database has."""
+    answers = [_row(Answer, columns) for columns in entry["answers"]]
+    return _row(Comparison, entry["whole"]), answers, entry["tags"]
 
 
 def answered(answer: Answer) -> bytes:
@@ -75,6 +88,12 @@ def _columns(row: models.Model) -> dict[str, Any]:
     """By the names of the columns; the key of an answer is the database's business."""
     fields = [field for field in row._meta.concrete_fields if not isinstance(field, models.AutoField)]
     return {field.attname: getattr(row, field.attname) for field in fields}
+
+
+def _row(model: type[Row], columns: dict[str, Any]) -> Row:
+    """With each value as the database would give it."""
+    fields = {field.attname: field for field in model._meta.concrete_fields}
+    return model(**{name: fields[name].to_python(value) for name, value in columns.items()})
 
 
 def _dump(comparison_id: str, entry: dict[str, Any]) -> bytes:

@@ -31,12 +31,25 @@ from comparisons.schema.requests import (
 )
 from comparisons.schema.streams import STREAM, ComparisonEventSerializer
 from proxy.schema.errors import Refusal, refusals
-from proxy.schema.headers import ANSWERS, CACHE_CONTROL, TAGS, TIMEOUT
+from proxy.schema.headers import ANSWERS, OPTIONS, answered
 
 MEMBERS: Any = [{"Bearer": []}, {"ApiKey": []}]
-OPTIONS = [TAGS, TIMEOUT, CACHE_CONTROL]
-OF_ONE_MODEL = {"Age", "x-gateway-cost-usd"}
-HEADERS = [header for header in ANSWERS if header.name not in OF_ONE_MODEL]
+OTHERWISE = {"Age", "x-gateway-cost-usd", "idempotent-replayed"}  # there is none, or it is described here
+HEADERS = [
+    *(header for header in ANSWERS if header.name not in OTHERWISE),
+    answered(
+        "idempotent-replayed",
+        {"type": "string", "const": "true"},
+        "There when the comparison of this `Idempotency-Key` began before, and this is its answer again.",
+        on=[200, 502],
+    ),
+    answered(
+        "x-should-retry",
+        {"type": "string", "const": "false"},
+        "There when the answer of this `Idempotency-Key` stays as it is: choose a new key to compare anew.",
+        on=[502],
+    ),
+]
 COST = OpenApiParameter(
     "x-gateway-cost-usd",
     {"type": "string", "pattern": r"^\d+\.\d{6}$"},
@@ -61,7 +74,7 @@ COMPARED: dict[Any, Any] = {
         ComparisonEventSerializer, examples=[OpenApiExample("one of two", STREAM)]
     ),
     502: OpenApiResponse(ComparisonFailedSerializer, "No model answered.", [OpenApiExample("none", FAILED)]),
-    **refusals(400, 401, 403, 404, 405, 408, 413, 415, 429, 503, envelope=SlotsErrorEnvelopeSerializer),
+    **refusals(400, 401, 403, 404, 405, 408, 409, 413, 415, 429, 503, envelope=SlotsErrorEnvelopeSerializer),
 }
 EXAMPLES = {
     "two models": {"models": ["demo/echo", "demo/down"], "prompt": "Hello"},
@@ -83,7 +96,9 @@ def _create(operation_id: str, tag: str, summary: str) -> Any:
         summary=summary,
         description="Asks 2 to 10 models at once and answers with all that they say, side by side. Every slot is "
         "checked and reserved for first; if one cannot be asked, nothing is. Whatever goes wrong later with one slot "
-        "is told in its place, and never touches another. The comparison is stored unless `store` is false.",
+        "is told in its place, and never touches another. The comparison is stored unless `store` is false. An "
+        "`Idempotency-Key` stands for the comparison from its beginning: sent again, it is waited for and told again, "
+        "also where models failed or it was interrupted.",
         auth=MEMBERS,
         parameters=[*OPTIONS, *HEADERS, COST],
         request=OpenApiRequest(

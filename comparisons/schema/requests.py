@@ -48,7 +48,9 @@ class HowToCompareSerializer(serializers.Serializer[Any]):
         required=False,
         help_text=f"To find it by; up to {LONGEST_TAG} characters each.",
     )
-    store = serializers.BooleanField(**optional("False: nothing is kept after the answer."))
+    store = serializers.BooleanField(
+        **optional("False: nothing is kept after the answer; with an `Idempotency-Key` the answer itself, for a day.")
+    )
     on_disconnect = serializers.ChoiceField(
         ["finish", "cancel"], **optional("What becomes of it when you hang up. It finishes unless asked.")
     )

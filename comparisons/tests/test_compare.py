@@ -10,6 +10,7 @@ import pytest
 
 from accounts.models import APIKey
 from accounts.models.api_key import Comparing
+from accounts.redis import sync_client
 from comparisons.models import Comparison
 from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.models import Usage
@@ -337,6 +338,19 @@ def test_a_budget_that_cannot_hold_all_slots_holds_none(
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
     assert not provider.received
     assert compare("fake/one", "fake/one", params={"max_tokens": 400}).status_code == 200
+
+
+def test_what_the_cache_has_is_told_even_where_the_budget_is_spent(
+    compare: Compare, catalogue: Catalogue, provider: FakeProvider, cast: Cast
+):
+    catalogue.model("fake/one")
+    provider.on("one", stream(chunks("Paris")))
+    compare("fake/one", "fake/one", cache=True)
+    wait_until(lambda: bool(list(sync_client().scan_iter("*:cache:*"))), "an answer in the cache")
+    cast.acme.monthly_token_budget = 1
+    cast.acme.save()
+    assert compare("fake/one", "fake/one", cache=True).headers["x-gateway-cache"] == "hit"
+    assert compare("fake/one", "fake/one").status_code == 429
 
 
 def test_a_comparison_counts_one_request_for_each_slot(compare: Compare, catalogue: Catalogue, cast: Cast):

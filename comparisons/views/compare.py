@@ -1,33 +1,33 @@
 """`POST /compare_models`: one prompt, several models, all answers side by side."""
 
-from typing import Any
+from typing import Any, ClassVar
 
-import orjson
-from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import extend_schema_view
 from rest_framework.request import Request
 
 from accounts.callers import Caller
 from accounts.sql import run_query
-from comparisons.begin import begin
+from comparisons.admission import deciding
+from comparisons.begin import Wanted
 from comparisons.logged import LoggedRequest
 from comparisons.models import Answer
-from comparisons.models.comparison import Source, Status
+from comparisons.models.comparison import Source
+from comparisons.once import begin_once
+from comparisons.replay import Told
 from comparisons.request import ComparisonRequest
-from comparisons.run import Run
 from comparisons.schema import create_comparison
 from comparisons.stream import ComparisonStream
 from comparisons.views.access import ComparisonView
-from proxy.errors import UpstreamError
+from comparisons.views.told import admission_headers, whole
 from proxy.gateway import running
 from proxy.options import Options
-
-NOT_PROVIDERS = ("x-ratelimit-", "x-gateway-budget-")
 
 
 class Comparing(ComparisonView):
     """The steps that every comparison takes."""
+
+    route: ClassVar[str] = ""  # what all addresses of a view are called by; "" where there is but one, beside /v1
 
     async def compare(
         self,
@@ -37,39 +37,32 @@ class Comparing(ComparisonView):
         successor_of: str | None = None,
         logged: Answer | None = None,
     ) -> HttpResponseBase:
-        gateway, options = running(), Options.parse(self.request.headers)
+        told = await self.begin(asked, source=source, successor_of=successor_of, logged=logged)
         pages = self.url_of("")
+        if asked.stream:
+            stream = ComparisonStream(told, pages, admission_headers(told))
+            told.start()
+            return stream
+        told.start()
+        await told.wait()
+        return whole(told, told.comparison.public(told.answers, told.tags, pages + told.comparison.pk), self.request_id)
+
+    async def begin(
+        self,
+        asked: ComparisonRequest,
+        *,
+        source: Source,
+        successor_of: str | None = None,
+        logged: Answer | None = None,
+    ) -> Told:
+        """A run that is to be started, or what was answered to this request before."""
+        gateway, options = running(), Options.parse(self.request.headers)
 
         async def authenticate() -> Caller:
             return await self.authenticate(gateway)
 
-        run = await begin(
-            gateway,
-            asked,
-            authenticate,
-            source=source,
-            options=options,
-            successor_of=successor_of,
-            logged=logged,
-        )
-        if asked.stream:
-            stream = ComparisonStream(run, pages, admission_headers(run))
-            run.start()
-            return stream
-        run.start()
-        await run.wait()
-        return self.answer(run, pages)
-
-    def answer(self, run: Run, pages: str) -> HttpResponse:
-        """200 where at least one model answered, else 502 with the same body and an error."""
-        body = run.comparison.public(run.answers, run.tags, pages + run.comparison.pk)
-        failed = run.comparison.status == Status.FAILED or not body["summary"]["ok"]
-        return HttpResponse(
-            orjson.dumps({**body, "error": none_answered(run).body(self.request_id)} if failed else body),
-            status=502 if failed else 200,
-            content_type="application/json",
-            headers={**admission_headers(run), **outcome_headers(run)},
-        )
+        wanted = Wanted(asked, deciding(asked, authenticate, options), source, successor_of, logged)
+        return await begin_once(gateway, self.request, self.route or self.request.path.removeprefix("/v1"), wanted)
 
 
 @extend_schema_view(post=create_comparison)
@@ -80,6 +73,8 @@ class CompareModels(Comparing):
     comparison's source is the playground.
     """
 
+    route = "/compare_models"
+
     async def post(self, request: Request) -> HttpResponseBase:
         source = Source.PLAYGROUND if self.is_page else Source.API
         data: Any = request.data
@@ -89,43 +84,3 @@ class CompareModels(Comparing):
         logged = await run_query(LoggedRequest.load, caller, data["from_request"])
         asked = ComparisonRequest.parse(logged.into(data), fewest=1, first_slot=1)
         return await self.compare(asked, source=source, logged=logged.answer)
-
-
-def none_answered(run: Run) -> UpstreamError:
-    """What stands under "error" where no model answered."""
-    attempts = [attempt for call in run.calls for attempt in call.attempts]
-    told = "; ".join(f"{answer.requested_model}: {(answer.error or {}).get('code')}" for answer in run.answers)
-    return UpstreamError(
-        f"No model answered ({told}). Each answer says why.", attempts, status=502, code="none_answered"
-    )
-
-
-def admission_headers(run: Run) -> dict[str, str]:
-    """What the ledger says of the limits that apply."""
-    headers = run.calls[-1].headers()
-    return {name: value for name, value in headers.items() if name.startswith(NOT_PROVIDERS)}
-
-
-def outcome_headers(run: Run) -> dict[str, str]:
-    """Of all calls together. The gateway's own time is what the slowest model did not take."""
-    hits = sum(call.cached is not None for call in run.calls)
-    reads = any(call.reads_cache for call in run.calls)
-    slowest = max((sum(attempt.ms for attempt in call.attempts) for call in run.calls), default=0.0)
-    overhead = max(0.0, run.calls[0].elapsed_ms - slowest)
-    return {
-        "x-gateway-attempts": str(sum(len(call.attempts) for call in run.calls)),
-        "x-gateway-cache": "hit" if hits == len(run.calls) else "miss" if reads else "bypass",
-        "x-gateway-cost-usd": str(run.comparison.summary(run.answers)["cost_usd"]),
-        "x-gateway-overhead-ms": f"{overhead:.1f}",
-        **models_headers(run),
-    }
-
-
-def models_headers(run: Run) -> dict[str, str]:
-    """Who answers, as far as it is known, in the order of the slots."""
-    told = [call.headers() for call in run.calls]
-    names = {
-        name: ", ".join(headers[name] for headers in told if name in headers)
-        for name in ("x-gateway-model", "x-gateway-provider")
-    }
-    return {name: value for name, value in names.items() if value}

@@ -218,6 +218,17 @@ def test_an_answer_that_is_given_again_is_described_and_so_is_a_conflict(site: S
     document.check(conflict, CHAT)
 
 
+@pytest.mark.parametrize("model", ["demo/echo", "demo/down"])
+def test_a_comparison_that_is_told_again_is_described(model: str, site: Site, document: Document):
+    headers, body = {"Idempotency-Key": f"described {model}"}, {"models": [model, model], "prompt": "Hello"}
+    _, again = (site.http.post("/compare_models", json=body, headers=headers) for _ in range(2))
+    assert again.headers["idempotent-replayed"] == "true"
+    document.check(again, "/compare_models")
+    conflict = site.http.post("/compare_models", json={**body, "title": "another"}, headers=headers)
+    assert_refused(conflict, 409, "idempotency_conflict")
+    document.check(conflict, "/compare_models")
+
+
 def test_fields_that_a_provider_adds_are_described(site: Site, document: Document):
     response = _chat(site, "fake/rich")
     assert response.json()["x_provider"] == {"new": "field"}

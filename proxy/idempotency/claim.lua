@@ -1,5 +1,6 @@
 -- Take an idempotency key for one request, keep it, or learn what became of the request that has it.
--- KEYS[1] claim (hash: digest of the request, claimant; '' once it is answered)     KEYS[2] the answer
+-- KEYS[1] claim (hash: digest of the request; claimant, '' once it is answered; ended_by, who answered it)
+-- KEYS[2] the answer
 -- ARGV[1] digest of the request     ARGV[2] claimant     ARGV[3] how long it holds unless it is taken again (ms)
 -- Returns TAKEN; or, having done nothing: BUSY (the same request is under way), ANSWERED, OTHER (another request has it).
 local claim = redis.call('HMGET', KEYS[1], 'digest', 'claimant')

@@ -2,6 +2,7 @@
 
 A claim holds for a minute and is renewed while its request is under way, so a process that dies blocks a key for no
 longer. The answer is kept as an entry of the response cache is: with tenant and name, which are checked on reading.
+What is kept may also be where the answer will be found, noted before it is there (`bind`).
 """
 
 import asyncio
@@ -45,6 +46,7 @@ class Claim:
         self._scope = caller.cache_scope
         self._digest = _digest(asked)
         self._claimant = uuid.uuid4().hex
+        self._is_lost = False
         self._ended = asyncio.Event()
         self._renewing: asyncio.Task[None] | None = None
         name = _digest([caller.idempotency_scope, key])
@@ -71,16 +73,39 @@ class Claim:
         self._renewing = asyncio.create_task(self._renew())
         return True
 
-    def keep(self, answer: bytes, model: str, provider: str) -> None:
+    def keep(self, answer: bytes, model: str = "", provider: str = "") -> None:
         """Close it with an answer, which whoever sends the request again will get."""
-        self._close(cache.pack(self.answer_name, self._scope, answer, model, provider))
+        self._close(self._pack(answer, model, provider))
+
+    async def bind(self, answer: bytes, patience_s: float) -> bool:
+        """The same for an answer that is to come, and wait for it: False if another request has the key by now.
+
+        Where Redis does not take it in time it is tried on, and the claim holds meanwhile.
+        """
+        closing = self._close(self._pack(answer))
+        await asyncio.wait([closing], timeout=patience_s)
+        return not self._is_lost
+
+    async def kept(self) -> bytes:
+        """What it was closed with, after `take` has found that. Raises PartUnavailable."""
+        try:
+            entry = await self._redis.execute("GET", self.answer_name)
+        except RedisError:
+            entry = None
+        found = cache.unpack(entry, self.answer_name, self._scope) if entry else None
+        if found is None:  # Redis is away, or it was evicted this very moment
+            raise unreadable()
+        return found.raw
 
     def release(self) -> None:
         """Close it without an answer: the next one tries anew."""
         self._close(b"")
 
-    def _close(self, entry: bytes) -> None:
-        self._settlements.start(self._run_close(entry))
+    def _pack(self, answer: bytes, model: str = "", provider: str = "") -> bytes:
+        return cache.pack(self.answer_name, self._scope, answer, model, provider)
+
+    def _close(self, entry: bytes) -> asyncio.Task[None]:
+        return self._settlements.start(self._run_close(entry))
 
     async def _try(self) -> bytes:
         """Goes on to its end even if the caller hangs up meanwhile: a forgotten claim would block the key."""
@@ -120,7 +145,7 @@ class Claim:
         gives_up, pause = loop.time() + HOLD_S, FIRST_PAUSE_S
         while True:
             try:
-                await self._redis.run(CLOSE, self._keys, [self._claimant, self._digest, KEEP_S, entry])
+                done = await self._redis.run(CLOSE, self._keys, [self._claimant, self._digest, KEEP_S, entry])
             except RedisError as error:
                 if loop.time() > gives_up:
                     logger.warning("The answer to a request with an idempotency key is not kept: %s", error)
@@ -128,7 +153,12 @@ class Claim:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             else:
+                self._is_lost = not done
                 return
+
+
+def unreadable() -> PartUnavailable:
+    return PartUnavailable("The gateway cannot read the answer to this request just now. Try again in a moment.")
 
 
 def _digest(value: Any) -> str:

@@ -9,6 +9,7 @@ InvalidRequest
 from accounts.errors import InvalidRequest
 
 HEADER = "Idempotency-Key"
+REPLAYED = "idempotent-replayed"
 RETRY_IN_FLIGHT_S = 5.0
 
 

@@ -19,18 +19,16 @@ from django.http import HttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 
-from accounts.errors import GatewayError, PartUnavailable
+from accounts.errors import GatewayError
 from proxy.call import Call
 from proxy.catalogue import Catalogue
 from proxy.gateway import Decide, Gateway
 from proxy.http.response import WrittenEventStream
-from proxy.idempotency.claim import Claim
-from proxy.idempotency.errors import HEADER
+from proxy.idempotency.claim import Claim, unreadable
+from proxy.idempotency.errors import HEADER, REPLAYED
 from proxy.idempotency.recording import recorded
 
 logger = logging.getLogger(__name__)
-
-REPLAYED = "idempotent-replayed"
 
 Answer = Callable[[Call], Awaitable[HttpResponseBase]]
 
@@ -98,7 +96,7 @@ async def _replay(gateway: Gateway, claim: Claim, decide: Decide) -> HttpRespons
     call = await gateway.admit(decide_to_replay)
     if call.cached is None:  # admitted without Redis, or evicted this very moment
         with gateway.finish_on_error(call):
-            raise PartUnavailable("The gateway cannot read the answer to this request just now. Try again in a moment.")
+            raise unreadable()
     if call.transcript and call.streamed:
         call.transcript.hear_again(call.cached.raw)
     else:

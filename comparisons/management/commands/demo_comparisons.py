@@ -6,7 +6,8 @@ from django.core.management.base import BaseCommand
 from accounts.callers import Caller
 from accounts.models import User
 from comparisons import underway
-from comparisons.begin import begin
+from comparisons.admission import deciding
+from comparisons.begin import Wanted, begin
 from comparisons.models import Comparison
 from comparisons.models.comparison import Source
 from comparisons.recording.drain import drain as drain_comparisons
@@ -63,7 +64,8 @@ async def _compare(caller: Caller) -> None:
 
     try:
         for asked in map(ComparisonRequest.parse, ASKED):
-            run = await begin(gateway, asked, authenticate, source=Source.PLAYGROUND, options=Options.parse({}))
+            decide = deciding(asked, authenticate, Options.parse({}))
+            run = await begin(gateway, Wanted(asked, decide, Source.PLAYGROUND))
             run.start()
             await run.wait()
         await underway.stop()
