@@ -5,15 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from django.conf import settings
 
-from benchmarks.exactness.cases import (
-    budget,
-    cache,
-    hang_ups,
-    rate_limit,
-    redis_killed,
-    web_killed,
-    worker_killed,
-)
+from benchmarks.exactness.cases import budget, cache, hang_ups, rate_limit, redis_killed, web_killed, worker_killed
 from benchmarks.exactness.report import Report
 from benchmarks.exactness.stage import Stage
 

@@ -4,19 +4,7 @@ import asyncio
 
 import pytest
 
-from proxy.tests.raw_server import (
-    OK,
-    Peer,
-    RawServer,
-    always,
-    answers,
-    ask,
-    happens,
-    post,
-    read,
-    soon,
-    until_hung_up,
-)
+from proxy.tests.raw_server import OK, Peer, RawServer, always, answers, ask, happens, post, read, soon, until_hung_up
 from proxy.upstreams.failures import ConnectionBroken
 from proxy.upstreams.http import Pool, connection as connection_module, pool as pool_module
 from proxy.upstreams.http.response import MAX_UNREAD_BYTES

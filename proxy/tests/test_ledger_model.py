@@ -4,137 +4,32 @@ The model is a list of requests. What they reserve and spend together is what th
 the database must: at each step, or where Redis lost something, once the stream is drained.
 """
 
-import asyncio
-import json
-import uuid
 from collections import Counter
-from collections.abc import Awaitable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, ClassVar, TypeVar
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import pytest
 from hypothesis import settings as hypothesis_settings, strategies as st
-from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    multiple,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import Bundle, initialize, invariant, multiple, rule, run_state_machine_as_test
 from pytest_django import Settings
 
-from accounts.ledger import Ask, Ledger, OtherMonth, Reservation, Settlement, epoch, keys, sweep
-from accounts.ledger.refusals import BudgetRefusal, BudgetReserved, BudgetSpent
+from accounts.ledger import Ask, OtherMonth, Reservation, Settlement, epoch, keys, sweep
+from accounts.ledger.refusals import BudgetRefusal
 from accounts.ledger.sweep import DEAD_AFTER_S
-from accounts.limits import Budget, Month, Scope, counter_name
-from accounts.models import MonthlyTally
-from accounts.redis import Redis, sync_client
+from accounts.limits import Month
+from accounts.redis import sync_client
 from accounts.tests.clock import RedisClock
-from accounts.tests.ledgers import counted, open_empty_redis
-from proxy.models import DeadLetter, StreamPosition, Usage
-from proxy.tests.usage_events import event
+from accounts.tests.ledgers import counted
+from proxy.models import Usage
+from proxy.tests.ledger_requests import KEYS, Request
+from proxy.tests.ledger_world import LIMITS, MOMENTS, MONTHS, PROCESSES, UTC_ZONE, LedgerWorld, note_progress
 from proxy.usage.drain import drain
-from proxy.usage.rebuild import rebuild
 from proxy.usage.reconciliation import differences
-
-T = TypeVar("T")
-UTC_ZONE = ZoneInfo("UTC")
-MOMENTS = [datetime(2026, 11, 15, tzinfo=UTC), datetime(2026, 12, 15, tzinfo=UTC)]
-MONTHS = ["2026-11", "2026-12"]
-TENANT, USER = 1, 7
-KEYS = [str(uuid.UUID(int=number)) for number in (1, 2)]
-LIMITS: dict[Scope, int] = {"tenant": 2000, "user": 1500, "key": 1000}
-PROMPT = 20
-PROCESSES = 3
 
 numbers = st.integers(0, 400)
 processes = st.integers(0, PROCESSES - 1)
 
 
-def subjects_of(key: str) -> list[tuple[Scope, str]]:
-    return [("tenant", str(TENANT)), ("user", str(USER)), ("key", key)]
-
-
-@dataclass(eq=False)
-class Request:
-    """One that was admitted: `open`, then `settled`; or `swept` when its process died, or seemed to.
-
-    `place` and `life` say which process it is of. `recorded`: the database knows its end. `is_marked`: Redis knows that
-    it is settled. `held_again`: recorded as swept, but its process is alive and has brought its reservation along into
-    a new life of Redis.
-    """
-
-    name: str
-    place: int
-    life: int
-    key: str
-    month: str
-    tokens: int
-    state: str = "open"
-    used: int = 0
-    begun: bool = False
-    delivered: int = 0
-    recorded: bool = False
-    is_marked: bool = False
-    swept_for: int = 0
-    swept_is_recorded: bool = False
-    held_again: bool = False
-
-    @property
-    def counters(self) -> list[str]:
-        return [counter_name(scope, subject, self.month) for scope, subject in subjects_of(self.key)]
-
-    @property
-    def reserves(self) -> int:
-        return self.tokens if self.state == "open" or self.held_again else 0
-
-    def sweep(self) -> None:
-        """Billed for the prompt if a provider had been asked, and for what was delivered."""
-        if self.state == "open":
-            self.state, self.recorded = "swept", False
-            self.used = self.swept_for = (PROMPT if self.begun else 0) + self.delivered
-        self.held_again = False
-
-    def note_record(self, state: str) -> None:
-        """The database knows that it ended so."""
-        self.recorded |= self.state == state
-        self.swept_is_recorded |= state == "swept"
-
-    def come_back(self) -> None:
-        """Its living process brings it along: under way, if it has not settled it."""
-        if self.state == "swept" and self.recorded:
-            self.held_again = True
-        elif self.state == "swept":
-            self.state, self.used = "open", 0
-
-    @property
-    def record(self) -> bytes:
-        return json.dumps(self._event(prompt_tokens=PROMPT)).encode()
-
-    @property
-    def settlement(self) -> Settlement:
-        ended = json.dumps(self._event(prompt_tokens=self.used)).encode()
-        return Settlement(self.name, ended, self.used, self.counters)
-
-    def _event(self, **fields: object) -> dict[str, Any]:
-        identity = {"request_id": self.name, "month": self.month, "tenant_id": TENANT, "user_id": USER}
-        return event(**{**identity, "key_id": self.key, "completion_tokens": 0, **fields})
-
-
-@dataclass
-class Process:
-    """A web process; `life` tells it from those that were there before it."""
-
-    life: int
-    client: Redis
-    ledger: Ledger
-
-
-class LedgerModel(RuleBasedStateMachine):
+class LedgerModel(LedgerWorld):
     """Three processes, one tenant, one user with two keys, two months.
 
     `is_exact`: nothing was lost since the last drain. Until then counters may say too much, but never too little;
@@ -142,33 +37,18 @@ class LedgerModel(RuleBasedStateMachine):
     the sweep had guessed too much is taken off twice, until the drain, a second later, finds that out.
     """
 
-    clock: ClassVar[RedisClock]
     requests = Bundle("requests")
 
     @initialize(target=requests)
     def open(self) -> Any:
         """With a few requests under way, so that from the first step on there is something to end."""
-        for rows in (Usage, MonthlyTally, StreamPosition, DeadLetter):
-            rows.objects.all().delete()
-        open_empty_redis()
-        self.clock.set(MOMENTS[0])
-        self.runner = asyncio.Runner()
-        self.month = self.made = self.lives = 0
-        self.known: dict[str, Request] = {}
-        self.top_ups: Counter[tuple[str, str]] = Counter()
-        self.is_exact = self.is_safe = True
-        self.processes = [self.spawn() for _ in range(PROCESSES)]
+        self.begin()
         first = [
             self.admitted([self.make_request(number % PROCESSES, KEYS[number % 2], 100)])[0] for number in range(6)
         ]
         for request in first[:4]:
             self.deliver(request, 30)
         return multiple(*first)
-
-    def teardown(self) -> None:
-        for process in self.processes:
-            self.run(process.client.close())
-        self.runner.close()
 
     # ---- What can happen -----------------------------------------------------------------------------------------
 
@@ -207,7 +87,7 @@ class LedgerModel(RuleBasedStateMachine):
         """Its provider is asked, and a stream reaches a checkpoint."""
         if self.is_held(request) and request.state == "open":
             request.begun, request.delivered = True, request.delivered + delivered
-            self.run(_note_progress(self.processes[request.place].ledger, request))
+            self.run(note_progress(self.processes[request.place].ledger, request))
 
     @rule(request=requests, used=numbers)
     def settle(self, request: Request, used: int) -> None:
@@ -321,105 +201,6 @@ class LedgerModel(RuleBasedStateMachine):
             assert now_reserved == reserved[counter]
             assert now_spent == spent[counter] or not self.is_exact
             assert now_spent >= spent[counter] or not self.is_safe
-
-    # ---- How it is done ------------------------------------------------------------------------------------------
-
-    def run(self, work: Awaitable[T]) -> T:
-        async def wait() -> T:
-            return await work
-
-        return self.runner.run(wait())
-
-    def spawn(self) -> Process:
-        self.lives += 1
-        client = self.run(_client())
-        process = Process(self.lives, client, Ledger(client))
-        self.run(process.ledger.join(epoch.current()))
-        self.run(process.ledger.heartbeat())
-        return process
-
-    def start_anew(self) -> None:
-        """The counters are rebuilt, and every process joins."""
-        self.is_exact = False
-        self.clock.set(MOMENTS[self.month])
-        rebuild()
-        sync_client().hset(keys.EPOCH, "opens_ms", 0)
-        for process in self.processes:
-            self.run(process.ledger.join(epoch.current()))
-            self.run(process.ledger.heartbeat())
-
-    def admitted(self, made: list[Request]) -> list[Request]:
-        """Twice, as if the first reply had been lost: it reserves once."""
-        for _ in range(2):
-            self.run(self.processes[made[0].place].ledger.admit(self.ask_of(made)))
-        self.known.update({request.name: request for request in made})
-        return made
-
-    def make_request(self, place: int, key: str, tokens: int) -> Request:
-        self.made += 1
-        return Request(f"r{self.made}", place, self.processes[place].life, key, MONTHS[self.month], tokens)
-
-    def ask_of(self, made: list[Request]) -> Ask:
-        month = Month(UTC_ZONE, *map(int, MONTHS[self.month].split("-")))
-        reservations = [Reservation(request.name, request.record, request.tokens) for request in made]
-        return Ask(1, month, reservations, budgets=self.budgets(made[0].key))
-
-    def budgets(self, key: str) -> list[Budget]:
-        return [
-            Budget(scope, subject, LIMITS[scope], top_ups={month: self.top_ups[scope, month] for month in MONTHS})
-            for scope, subject in subjects_of(key)
-        ]
-
-    def expected_refusal(self, key: str, tokens: int) -> type[BudgetRefusal] | None:
-        month = MONTHS[self.month]
-        for budget in self.budgets(key):
-            spent, reserved = counted(budget.counter(month))
-            if spent + reserved + tokens > (limit := budget.limit_in(month) or 0):
-                return BudgetSpent if spent + tokens > limit else BudgetReserved
-        return None
-
-    def ended(self) -> list[Request]:
-        return [request for request in self.known.values() if request.state != "open"]
-
-    def is_alive(self, request: Request) -> bool:
-        return request.name in self.known and self.processes[request.place].life == request.life
-
-    def is_held(self, request: Request) -> bool:
-        """Whether its process is alive, and has not settled it."""
-        return self.is_alive(request) and request.state != "settled"
-
-    def forget(self, request: Request) -> None:
-        """It was known to Redis and a dead process; where it was recorded as swept, that stays."""
-        if request.swept_is_recorded:
-            request.state, request.used, request.recorded = "swept", request.swept_for, True
-        else:
-            del self.known[request.name]
-
-    def release_strays(self, ledger: Ledger) -> None:
-        for _ in range(2):
-            self.run(ledger.release_strays())
-
-    def beats(self) -> list[str]:
-        found: Any = sync_client().zrange(keys.PROCESSES, 0, -1)
-        return [name.decode() for name in found]
-
-    def names(self) -> list[bytes]:
-        found: Any = sync_client().keys("*")
-        return list(found)
-
-    def seconds(self) -> int:
-        seconds: Any = sync_client().time()
-        return int(seconds[0])
-
-
-async def _client() -> Redis:
-    return Redis()
-
-
-async def _note_progress(ledger: Ledger, request: Request) -> None:
-    ledger.begin(request.name)
-    ledger.checkpoint(request.name, request.delivered)
-    await ledger.committed_version()  # what was noted has arrived
 
 
 @pytest.mark.django_db(transaction=True)

@@ -7,12 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from proxy.upstreams.model_table import (
-    OPENAI_WIRE_BASE_URLS,
-    ModelFacts,
-    lookup,
-    usual_api_key_variable,
-)
+from proxy.upstreams.model_table import OPENAI_WIRE_BASE_URLS, ModelFacts, lookup, usual_api_key_variable
 
 
 def test_a_models_prices_are_exact_and_for_a_million_tokens():

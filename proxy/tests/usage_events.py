@@ -1,4 +1,4 @@
-"""Usage events as the settlement script appends them."""
+"""Usage events as the settlement script appends them, and the rows that they become."""
 
 import json
 import uuid
@@ -7,6 +7,7 @@ from typing import Any
 
 from accounts.ledger.keys import USAGE_STREAM
 from accounts.redis import sync_client
+from proxy.models import Usage
 
 
 def event(**fields: Any) -> dict[str, Any]:
@@ -56,3 +57,8 @@ def append(*events: dict[str, Any] | str | bytes) -> None:
     for item in events:
         payload = json.dumps(item) if isinstance(item, dict) else item
         sync_client().xadd(USAGE_STREAM, {"event": payload})
+
+
+def request_ids() -> list[str]:
+    """Of the rows, in the order in which they were written."""
+    return list(Usage.objects.order_by("id").values_list("request_id", flat=True))
