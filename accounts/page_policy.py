@@ -30,7 +30,7 @@ DOCS = policy(script_src="'self'", style_src="'self' 'unsafe-inline'", img_src="
 ADMIN = policy(
     script_src="'self' 'unsafe-eval'",
     style_src="'self' 'unsafe-inline'",
-    img_src="'self' data:",
+    img_src="'self'",
     font_src="'self'",
     connect_src="'self'",
     form_action="'self'",
