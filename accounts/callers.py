@@ -8,11 +8,12 @@ from datetime import datetime
 from django.conf import settings
 
 from accounts.errors import NotPermitted
-from accounts.limits import Budget, ConcurrencyLimit, Mode, RateLimit, Scope
+from accounts.limits import Budget, ConcurrencyLimit, Mode, Month, RateLimit, Scope
 from accounts.models import APIKey, Tenant, TopUp, User
 from accounts.models.api_key import Comparing
 from accounts.models.tenant import BudgetMode
 from accounts.networks import rate_key
+from accounts.quota import Quota
 from accounts.tokens import password_digest
 
 
@@ -40,6 +41,7 @@ class Caller:
     comparing: str = Comparing.ALLOWED
     stores_bodies: bool = False
     is_anonymous: bool = False
+    _quotas: dict[str, Quota] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def cache_scope(self) -> str:
@@ -52,6 +54,13 @@ class Caller:
         if self.is_anonymous:
             return f"anonymous {self.budgets[0].subject}"
         return f"key {self.key_id}" if self.key_id else f"tenant {self.tenant_id} user {self.user_id}"
+
+    def quota(self, month: Month) -> Quota:
+        """What this caller may in a month of its time zone."""
+        quota = self._quotas.get(month.name)
+        if quota is None:
+            quota = self._quotas[month.name] = Quota(month, self.rate_limits, self.gates, self.budgets)
+        return quota
 
     def may_use(self, name: str) -> bool:
         """Whether the key's allow-list names this chain or model; an empty list allows all."""

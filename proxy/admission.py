@@ -12,6 +12,7 @@ from accounts.ledger import Admission, Ask, Ledger, OtherMonth, Reservation
 from accounts.ledger.local_limits import LocalLimits
 from accounts.ledger.refusals import BudgetRefusal, BudgetSpent
 from accounts.limits import Month
+from accounts.quota import Quota
 from proxy import cache, estimate
 from proxy.call import Call
 from proxy.estimate import Estimate
@@ -23,7 +24,7 @@ async def admit(ledger: Ledger, calls: Sequence[Call], version: int, local_limit
     Sets what admission decides. Raises the ledger's refusals, and StaleConfiguration.
     """
     caller = calls[0].caller
-    _set_month(calls, Month.at(ledger.now_ms(), ZoneInfo(caller.time_zone)))
+    _set_quota(calls, caller.quota(Month.at(ledger.now_ms(), ZoneInfo(caller.time_zone))))
     try:
         await _admit(ledger, calls, version)
     except PartUnavailable:
@@ -39,17 +40,18 @@ async def _admit(ledger: Ledger, calls: Sequence[Call], version: int) -> None:
     try:
         await _reserve(ledger, calls, version)
     except OtherMonth as other:  # our clock and Redis's disagree, or midnight passed: by Redis's time it is this one
-        _set_month(calls, Month.at(other.now_ms, calls[0].month.zone))
+        caller, zone = calls[0].caller, calls[0].quota.month.zone
+        _set_quota(calls, caller.quota(Month.at(other.now_ms, zone)))
         await _reserve(ledger, calls, version)
 
 
-def _set_month(calls: Sequence[Call], month: Month) -> None:
+def _set_quota(calls: Sequence[Call], quota: Quota) -> None:
     for call in calls:
-        call.month = month
+        call.quota = quota
 
 
 async def _reserve(ledger: Ledger, calls: Sequence[Call], version: int) -> None:
-    enforced = any(budget.enforced_in(str(calls[0].month)) is not None for budget in calls[0].caller.budgets)
+    enforced = calls[0].quota.has_hard_budget
     bounds = [estimate.cheap(call.body, call.route, call.prompt_bytes, enforced=enforced) for call in calls]
     try:
         await _ask(ledger, calls, version, bounds)
@@ -87,11 +89,8 @@ async def _ask(ledger: Ledger, calls: Sequence[Call], version: int, bounds: Sequ
     admission = await ledger.admit(
         Ask(
             version=version,
-            month=calls[0].month,
+            quota=calls[0].quota,
             requests=reservations,
-            rate_limits=caller.rate_limits,
-            gates=caller.gates,
-            budgets=caller.budgets,
             cached=only.cached_name if only and only.reads_cache else "",
             enforces=not only.cached if only else not all(call.cached for call in calls),
         )

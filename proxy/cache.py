@@ -18,7 +18,7 @@ from accounts.redis import key
 HOW_TO_SEND = frozenset({"stream", "stream_options"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CachedAnswer:
     """An answer from the cache. `age_s`: how long ago it was given."""
 

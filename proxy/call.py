@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
 from accounts.callers import Caller
 from accounts.ledger import Admission
-from accounts.limits import Month, duration
+from accounts.limits import duration
+from accounts.quota import Quota
 from proxy.attempts import Attempt
 from proxy.cache import CachedAnswer, pack
 from proxy.catalogue import Link, Route
@@ -38,7 +38,7 @@ class Call:
     tags: Sequence[str]
     prompt_bytes: int
     deadline_s: float
-    month: Month = field(init=False)
+    quota: Quota = field(init=False)
     reads_cache: bool = False
     cached_name: str = ""
     cached: CachedAnswer | None = None
@@ -53,6 +53,7 @@ class Call:
     quality: str = "reported"
     transcript: Transcript | None = None
     _began: float = field(default_factory=time.perf_counter)
+    _cost: int | None = None
 
     @property
     def elapsed_ms(self) -> float:
@@ -71,13 +72,16 @@ class Call:
     @property
     def cost_microusd(self) -> int:
         """What the answer cost, rounded to a micro-dollar; 0 where the price is not known."""
+        if self._cost is not None:
+            return self._cost
         price, tokens = self.served_by.price if self.served_by else None, self.tokens
         if price is None or tokens is None:
             return 0
         cached_price = price.input if price.cached_input is None else price.cached_input
         cached = min(tokens.cached, tokens.prompt)
         cost = (tokens.prompt - cached) * price.input + cached * cached_price + tokens.completion * price.output
-        return round(cost)
+        self._cost = round(cost)
+        return self._cost
 
     def begin(self, link: Link) -> Attempt:
         attempt = Attempt(link.model, link.target.provider)
@@ -107,17 +111,13 @@ class Call:
         if self.cached:
             headers["Age"] = str(self.cached.age_s)
         if (self.tokens or self.cached) and not self.streamed:
-            headers["x-gateway-cost-usd"] = f"{Decimal(self.cost_microusd) / 1_000_000:.6f}"
+            dollars, millionths = divmod(self.cost_microusd, 1_000_000)
+            headers["x-gateway-cost-usd"] = f"{dollars}.{millionths:06}"
         return headers
 
     def pack(self, answer: bytes) -> bytes:
         """The answer as the cache keeps it."""
         return pack(self.cached_name, self.caller.cache_scope, answer, self._served_model, self._provider)
-
-    @property
-    def counters(self) -> list[str]:
-        """The names of the budgets' counters in Redis."""
-        return [budget.counter(str(self.month)) for budget in self.caller.budgets]
 
     @property
     def is_cacheable(self) -> bool:
@@ -150,17 +150,13 @@ class Call:
             headers["x-ratelimit-limit-requests"] = str(tightest.limit)
             headers["x-ratelimit-remaining-requests"] = str(tightest.remaining)
             headers["x-ratelimit-reset-requests"] = duration(tightest.reset_ms)
-        left = (
-            [room for state in self.admission.budgets if (room := state.left_in(self.month)) is not None]
-            if self.admission
-            else []
-        )
+        left = [room for state in self.admission.budgets if (room := state.left) is not None] if self.admission else []
         if left:
             headers["x-gateway-budget-remaining-tokens"] = str(max(0, min(left) - self.reserved_tokens))
         return headers
 
     def usage_event(self, status: str, error_code: str = "") -> dict[str, Any]:
-        """The columns of `proxy.models.Usage`, as JSON can carry them; and the `body` to store, where there is one."""
+        """The columns of `proxy.models.Usage`, as orjson can write them, and the `body` to store, if any."""
         tokens = self.tokens or TokenCount()
         price = self.served_by.price if self.served_by else None
         return {
@@ -184,17 +180,16 @@ class Call:
         }
 
     def record(self) -> dict[str, Any]:
-        """What is known at admission: the usage event of a request whose process dies."""
-        now = self.admitted_at
+        """What is known at admission: the usage event of a request whose process dies. For orjson."""
         return {
             "request_id": self.request_id,
-            "created_at": now.isoformat(),
-            "month": str(self.month),
+            "created_at": self.admitted_at,
+            "month": self.quota.month.name,
             "tenant_id": self.caller.tenant_id,
             "tenant_name": self.caller.tenant_name,
             "user_id": self.caller.user_id,
             "username": self.caller.username,
-            "key_id": str(self.caller.key_id) if self.caller.key_id else None,
+            "key_id": self.caller.key_id,
             "key_name": self.caller.key_name,
             "endpoint": self.endpoint,
             "chain": self.route.name,

@@ -59,7 +59,7 @@ TYPES: dict[str, FieldType] = {
 MOST = {"n": 128, "max_tokens": 10**9, "max_completion_tokens": 10**9}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChatRequest:
     """A checked request. `names`: chains and models to try, in order; `body`: what goes on, without our own fields."""
 

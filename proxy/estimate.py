@@ -18,7 +18,7 @@ FOREIGN_TOKENIZER = 1.3
 LIMIT_FIELDS = ("max_completion_tokens", "max_tokens")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Estimate:
     """`prompt` and `completion` (all choices together), in tokens. `cap`: the max_tokens to inject, None for none."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from accounts.errors import InvalidRequest
 from proxy.models.chain import StreamGuard
 
-NAMES = ("cache-control", "x-gateway-tags", "x-gateway-timeout-s", "x-gateway-stream-guard")
+NAMES = frozenset({"cache-control", "x-gateway-tags", "x-gateway-timeout-s", "x-gateway-stream-guard"})
 MOST_TAGS = 10
 LONGEST_TAG = 64
 
@@ -24,8 +24,8 @@ class Options:
 
     @classmethod
     def parse(cls, headers: Mapping[str, str]) -> "Options":
-        """Raises InvalidRequest for a value that is none."""
-        if not any(name in headers for name in NAMES):
+        """Raises InvalidRequest for a value that is none. `headers`: with names in lower case, as iterating shows."""
+        if NAMES.isdisjoint(headers):
             return NONE
         directives = {item.strip().lower() for item in headers.get("cache-control", "").split(",")}
         return cls(

@@ -6,7 +6,8 @@ from typing import Any
 
 from accounts.errors import PartUnavailable
 from accounts.ledger.refusals import BudgetReserved, BudgetSpent, rate_limited, too_many_at_once
-from accounts.limits import Budget, ConcurrencyLimit, Month, RateLimit
+from accounts.limits import Budget
+from accounts.quota import Quota
 
 
 class StaleConfiguration(Exception):
@@ -33,7 +34,7 @@ class OtherMonth(Exception):
         self.now_ms = now_ms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reservation:
     """One request that wants to be admitted: `tokens` is the bound to reserve, `record` its usage event so far."""
 
@@ -42,7 +43,7 @@ class Reservation:
     tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ask:
     """What admission is asked for: one request or several of one caller, all or none.
 
@@ -51,11 +52,8 @@ class Ask:
     """
 
     version: int
-    month: Month
+    quota: Quota
     requests: Sequence[Reservation]
-    rate_limits: Sequence[RateLimit] = ()
-    gates: Sequence[ConcurrencyLimit] = ()
-    budgets: Sequence[Budget] = ()
     cached: str = ""
     enforces: bool = True
 
@@ -63,14 +61,8 @@ class Ask:
     def tokens(self) -> int:
         return sum(request.tokens for request in self.requests)
 
-    @property
-    def counters(self) -> list[str]:
-        """The names of the budgets' counters in Redis."""
-        month = str(self.month)
-        return [budget.counter(month) for budget in self.budgets]
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RateState:
     """One rate limit after this request: what is left of it, and when its oldest request leaves the window (ms)."""
 
@@ -79,21 +71,22 @@ class RateState:
     reset_ms: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BudgetState:
-    """One budget before this request's own reservation, in tokens."""
+    """One budget before this request's own reservation, in tokens. `limit` None: only counted."""
 
     budget: Budget
+    limit: int | None
     spent: int
     reserved: int
 
-    def left_in(self, month: Month) -> int | None:
+    @property
+    def left(self) -> int | None:
         """What the month has left, never below 0; None where there is no limit."""
-        limit = self.budget.limit_in(str(month))
-        return None if limit is None else max(0, limit - self.spent - self.reserved)
+        return None if self.limit is None else max(0, self.limit - self.spent - self.reserved)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admission:
     """The request was counted and, unless `answer` was in the cache, its tokens are reserved.
 
@@ -121,19 +114,23 @@ def read(reply: Sequence[Any], ask: Ask) -> Admission:
     windows = _pairs(reply[2])
     match reply[0]:
         case b"RATE":
-            raise rate_limited(ask.rate_limits[int(reply[3]) - 1], retry_ms=int(reply[4]))
+            raise rate_limited(ask.quota.rate_limits[int(reply[3]) - 1], retry_ms=int(reply[4]))
         case b"BUSY":
-            raise too_many_at_once(ask.gates[int(reply[3]) - 1])
+            raise too_many_at_once(ask.quota.gates[int(reply[3]) - 1])
         case b"BUDGET":
             raise _budget_refusal(ask, *(int(number) for number in reply[3:6]))
     rates = [
         RateState(limit.limit, max(0, limit.limit - used - len(ask.requests)), reset_ms or 60_000)
-        for limit, (used, reset_ms) in zip(ask.rate_limits, windows, strict=True)
+        for limit, (used, reset_ms) in zip(ask.quota.rate_limits, windows, strict=True)
     ]
     if reply[0] == b"CACHED":
         return Admission(int(reply[1]), rates, answer=reply[3])
     flat = [item.decode() for item in reply[3]]
-    budgets = [BudgetState(budget, *counts) for budget, counts in zip(ask.budgets, _pairs(reply[4]), strict=True)]
+    quota = ask.quota
+    budgets = [
+        BudgetState(budget, limit, *counts)
+        for budget, limit, counts in zip(quota.budgets, quota.budget_limits, _pairs(reply[4]), strict=True)
+    ]
     return Admission(int(reply[1]), rates, budgets, dict(zip(flat[::2], flat[1::2], strict=True)))
 
 
@@ -148,8 +145,8 @@ class LedgerClosed(PartUnavailable):
 
 
 def _budget_refusal(ask: Ask, which: int, spent: int, reserved: int) -> BudgetSpent | BudgetReserved:
-    budget, month = ask.budgets[which - 1], ask.month
-    limit = budget.limit_in(str(month)) or 0
+    budget, month = ask.quota.budgets[which - 1], ask.quota.month
+    limit = ask.quota.budget_limits[which - 1] or 0
     refusal = BudgetSpent if spent + ask.tokens > limit else BudgetReserved
     return refusal(budget, month, limit=limit, spent=spent, reserved=reserved, asked=ask.tokens)
 

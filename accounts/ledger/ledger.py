@@ -19,7 +19,7 @@ from accounts.ledger import keys
 from accounts.ledger.admission import Admission, Ask, BudgetState, EpochEnded, LedgerClosed, Reservation, read
 from accounts.ledger.refusals import BudgetSpent
 from accounts.ledger.settlement import Settlement
-from accounts.limits import Budget, Month
+from accounts.quota import Quota
 from accounts.redis import CONFIGURATION_VERSION, Redis
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,7 @@ class Ledger:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self.process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._reservations = keys.reservations_of(self.process)
         self.epoch = NO_EPOCH
         self._ahead_ms = 0.0  # how far Redis's clock is ahead of ours, as of the last reply
         self._open: dict[str, Open] = {}
@@ -86,7 +87,7 @@ class Ledger:
         admission = read(await self._redis.run(keys.ADMIT, *self._admit_call(ask)), ask)
         self._ahead_ms = admission.at_ms - time.time() * 1000
         for request in ask.requests:
-            held = Open(request, ask.counters, [limit.gate for limit in ask.gates])
+            held = Open(request, ask.quota.counters, ask.quota.gate_names)
             self._open[request.request_id] = held
             if epoch != self.epoch:  # another request joined meanwhile, and could not bring this one along
                 await self._register(held, self.epoch)
@@ -94,25 +95,21 @@ class Ledger:
 
     def _admit_call(self, ask: Ask) -> tuple[list[str], list[Any]]:
         """KEYS and ARGV of `admit.lua`."""
-        month = str(ask.month)
+        quota = ask.quota
         names = [
             CONFIGURATION_VERSION,
             keys.EPOCH,
-            keys.reservations_of(self.process),
+            self._reservations,
             keys.BREAKERS,
             ask.cached,
-            *(limit.window for limit in ask.rate_limits),
-            *(limit.gate for limit in ask.gates),
-            *ask.counters,
+            *quota.names,
             *(keys.reservation(request.request_id) for request in ask.requests),
         ]
-        enforced = [budget.enforced_in(month) if ask.enforces else None for budget in ask.budgets]
         arguments: list[Any] = [
-            *(ask.version, self.epoch, ask.month.start_ms, ask.month.end_ms),
-            *(len(ask.rate_limits), len(ask.gates), len(ask.budgets), len(ask.requests)),
-            *(limit.limit for limit in ask.rate_limits),
-            *(limit.limit for limit in ask.gates),
-            *(-1 if limit is None else limit for limit in enforced),
+            *(ask.version, self.epoch, quota.month.start_ms, quota.month.end_ms),
+            *(len(quota.rate_limits), len(quota.gates), len(quota.budgets), len(ask.requests)),
+            *quota.limits,
+            *(quota.enforced if ask.enforces else quota.nothing_enforced),
         ]
         for request in ask.requests:
             arguments += (request.request_id, request.record, request.tokens)
@@ -132,7 +129,7 @@ class Ledger:
     async def _settle(self, settlement: Settlement) -> bool:
         names = [
             keys.reservation(settlement.request_id),
-            keys.reservations_of(self.process),
+            self._reservations,
             *(keys.SETTLED, keys.USAGE_STREAM, settlement.cached, keys.EPOCH, keys.SWEPT),
             *settlement.counters,
             *settlement.gates,
@@ -182,7 +179,7 @@ class Ledger:
         request = held.reservation
         names = [
             keys.reservation(request.request_id),
-            keys.reservations_of(self.process),
+            self._reservations,
             *(keys.SETTLED, keys.EPOCH),
             *held.counters,
             *held.gates,
@@ -222,13 +219,13 @@ class Ledger:
         else:
             _log_failure(noted)
 
-    async def budget_states(self, budgets: Sequence[Budget], month: Month) -> list[BudgetState]:
+    async def budget_states(self, quota: Quota) -> list[BudgetState]:
         """The live counters. Raises RedisError."""
-        asked = [self._redis.execute("HMGET", budget.counter(str(month)), "spent", "reserved") for budget in budgets]
+        asked = [self._redis.execute("HMGET", counter, "spent", "reserved") for counter in quota.counters]
         counted = [await reply for reply in asked]
         return [
-            BudgetState(budget, int(spent or 0), int(reserved or 0))
-            for budget, (spent, reserved) in zip(budgets, counted, strict=True)
+            BudgetState(budget, limit, int(spent or 0), int(reserved or 0))
+            for budget, limit, (spent, reserved) in zip(quota.budgets, quota.budget_limits, counted, strict=True)
         ]
 
     async def committed_version(self) -> int:
@@ -257,7 +254,7 @@ class Ledger:
         That is left of admissions whose reply was lost: those callers were told 503. Raises RedisError.
         """
         self._looked_for_strays = time.monotonic()
-        held: Iterable[bytes] = await self._redis.execute("SMEMBERS", keys.reservations_of(self.process))
+        held: Iterable[bytes] = await self._redis.execute("SMEMBERS", self._reservations)
         unknown = {request_id.decode() for request_id in held} - self._open.keys()
         strays, self._strays = unknown & self._strays, unknown
         for request_id in strays:
@@ -266,13 +263,13 @@ class Ledger:
 
     async def release(self, request_id: str) -> None:
         """Give back a reservation without a usage event, as if the request had not been admitted. Raises RedisError."""
-        names = [keys.reservation(request_id), keys.reservations_of(self.process)]
+        names = [keys.reservation(request_id), self._reservations]
         await self._redis.run(keys.RELEASE, names, [request_id])
         self._open.pop(request_id, None)
 
     async def leave(self) -> None:
         """Say goodbye at an orderly stop, when everything is settled. Raises RedisError."""
-        if not await self._redis.execute("EXISTS", keys.reservations_of(self.process)):
+        if not await self._redis.execute("EXISTS", self._reservations):
             await self._redis.execute("ZREM", keys.PROCESSES, self.process)
 
     def _keep(self, stream_id: bytes, settlement: Settlement) -> None:

@@ -1,13 +1,13 @@
 """How a request ended: what its settlement carries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import orjson
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settlement:
     """How a request ended: its usage event, the tokens that count, and an answer to keep for `keep_s` seconds.
 
@@ -24,9 +24,11 @@ class Settlement:
     answer: bytes = b""
 
     @property
-    def record(self) -> Self:
+    def record(self) -> "Settlement":
         """What must not be lost; the answer for the cache may be."""
-        return replace(self, cached="", keep_s=0, answer=b"") if self.keep_s else self
+        if not self.keep_s:
+            return self
+        return Settlement(self.request_id, self.event, self.tokens, self.counters, self.gates)
 
     def to_line(self) -> bytes:
         """One line of a spool file."""

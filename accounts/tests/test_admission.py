@@ -7,6 +7,7 @@ import pytest
 from accounts.ledger import Ask, Ledger, OtherMonth, Reservation, Settlement, StaleConfiguration, keys
 from accounts.ledger.refusals import BudgetReserved, BudgetSpent
 from accounts.limits import Budget, Month, RateLimit, duration
+from accounts.quota import Quota
 from accounts.redis import CONFIGURATION_VERSION, sync_client
 from accounts.tests.ledgers import counted, with_ledger
 
@@ -14,10 +15,11 @@ UTC = ZoneInfo("UTC")
 BUDGET = Budget("user", "1", 100)
 
 
-def ask(ledger: Ledger, request_id: str, tokens: int = 0, **fields: object) -> Ask:
-    reservation = Reservation(request_id, b"{}", tokens)
-    defaults: dict[str, object] = {"version": 1, "month": Month.at(ledger.now_ms(), UTC), "requests": [reservation]}
-    return Ask(**{**defaults, **fields})  # type: ignore[arg-type]
+def ask(
+    ledger: Ledger, request_id: str, tokens: int = 0, *, version: int = 1, month: Month | None = None, **fields: object
+) -> Ask:
+    quota = Quota(month or Month.at(ledger.now_ms(), UTC), **fields)  # type: ignore[arg-type]
+    return Ask(version, quota, [Reservation(request_id, b"{}", tokens)])
 
 
 def counted_in(month: Month, budget: Budget = BUDGET) -> tuple[int, int]:
@@ -47,7 +49,7 @@ def test_admitting_twice_reserves_once():
         once = ask(ledger, "r1", budgets=[BUDGET], tokens=60, rate_limits=[RateLimit("user", "1", 1)])
         await ledger.admit(once)
         await ledger.admit(once)
-        return once.month
+        return once.quota.month
 
     assert counted_in(with_ledger(work)) == (0, 60)
 
@@ -56,8 +58,8 @@ def test_settling_twice_counts_once():
     async def work(ledger: Ledger) -> tuple[Month, list[bool]]:
         asked = ask(ledger, "r1", budgets=[BUDGET], tokens=60)
         await ledger.admit(asked)
-        settlement = Settlement("r1", b"{}", tokens=25, counters=[BUDGET.counter(str(asked.month))])
-        return asked.month, [await ledger.settle(settlement), await ledger.settle(settlement)]
+        settlement = Settlement("r1", b"{}", tokens=25, counters=[BUDGET.counter(str(asked.quota.month))])
+        return asked.quota.month, [await ledger.settle(settlement), await ledger.settle(settlement)]
 
     month, results = with_ledger(work)
     assert results == [True, False]
@@ -83,7 +85,7 @@ def test_all_limits_admit_or_none_counts():
         asked = ask(ledger, "r1", budgets=[BUDGET, small], tokens=60, rate_limits=[RateLimit("user", "1", 5)])
         with pytest.raises(BudgetSpent):
             await ledger.admit(asked)
-        return asked.month
+        return asked.quota.month
 
     month = with_ledger(work)
     assert counted_in(month) == counted_in(month, small) == (0, 0)

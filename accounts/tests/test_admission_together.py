@@ -6,6 +6,7 @@ from accounts.errors import RateLimited
 from accounts.ledger import Ask, Ledger, Reservation, Settlement, keys
 from accounts.ledger.refusals import BudgetReserved, BudgetSpent
 from accounts.limits import Budget, ConcurrencyLimit, Month, RateLimit
+from accounts.quota import Quota
 from accounts.redis import sync_client
 from accounts.tests.ledgers import counted, with_ledger
 from accounts.tests.test_admission import UTC
@@ -16,14 +17,14 @@ GATE = ConcurrencyLimit("key", "k1", 2)
 
 def ask(ledger: Ledger, *request_ids: str, tokens: int = 30, **fields: object) -> Ask:
     requests = [Reservation(request_id, b"{}", tokens) for request_id in request_ids]
-    return Ask(1, Month.at(ledger.now_ms(), UTC), requests, **fields)  # type: ignore[arg-type]
+    return Ask(1, Quota(Month.at(ledger.now_ms(), UTC), **fields), requests)  # type: ignore[arg-type]
 
 
 def test_several_requests_reserve_together_and_settle_apart():
     async def work(ledger: Ledger) -> str:
         asked = ask(ledger, "a", "b", "c", budgets=[BUDGET])
         await ledger.admit(asked)
-        [counter] = asked.counters
+        [counter] = asked.quota.counters
         assert counted(counter) == (0, 90)
         await ledger.settle(Settlement("b", b"{}", tokens=10, counters=[counter]))
         return counter
@@ -39,7 +40,7 @@ def test_none_of_them_is_admitted_where_not_all_fit_the_budget():
         await ledger.admit(ask(ledger, "a", budgets=[BUDGET]))
         with pytest.raises(BudgetReserved):
             await ledger.admit(ask(ledger, "b", "c", "d", budgets=[BUDGET]))
-        return asked.counters[0]
+        return asked.quota.counters[0]
 
     assert counted(with_ledger(work)) == (0, 30)
     assert not sync_client().exists(keys.reservation("b"))
@@ -66,7 +67,7 @@ def test_the_same_call_again_counts_once():
         asked = ask(ledger, "a", "b", budgets=[BUDGET], rate_limits=[rate], gates=[GATE])
         await ledger.admit(asked)
         await ledger.admit(asked)
-        return asked.counters[0]
+        return asked.quota.counters[0]
 
     assert counted(with_ledger(work)) == (0, 60)
 
@@ -92,7 +93,7 @@ def test_a_reservation_that_nobody_stands_for_is_given_back_at_the_second_look()
         await ledger.admit(ask(ledger, "held", budgets=[BUDGET], gates=[GATE]))
         ledger._open.pop("lost")  # as if the reply had never come
         assert [await ledger.release_strays(), await ledger.release_strays()] == [0, 1]
-        return asked.counters[0]
+        return asked.quota.counters[0]
 
     assert counted(with_ledger(work)) == (0, 30)
     assert sync_client().smembers(GATE.gate) == {b"held"}

@@ -10,6 +10,7 @@ from pytest_django import Settings
 from accounts.errors import RateLimited
 from accounts.ledger import Ask, Ledger, Reservation
 from accounts.limits import Month, RateLimit
+from accounts.quota import Quota
 from accounts.tests.clock import RedisClock
 from accounts.tests.ledgers import open_empty_redis, with_ledger
 
@@ -31,7 +32,7 @@ async def refusal_at(ledger: Ledger, clock: RedisClock, moment_us: int, rates: l
     clock.set_us(moment_us)
     request = Reservation(f"r{moment_us}-{next(numbers)}", b"{}", 0)
     try:
-        await ledger.admit(Ask(version=1, month=Month.at(moment_us / 1000, UTC), requests=[request], rate_limits=rates))
+        await ledger.admit(Ask(1, Quota(Month.at(moment_us / 1000, UTC), rate_limits=rates), [request]))
     except RateLimited as refusal:
         return refusal
     return None

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from accounts.ledger import Ask, Ledger, Reservation, Settlement, keys, sweep
 from accounts.ledger.sweep import DEAD_AFTER_S
 from accounts.limits import Budget, Month
+from accounts.quota import Quota
 from accounts.redis import sync_client
 from accounts.tests.ledgers import counted, with_ledger
 
@@ -20,7 +21,7 @@ async def a_stream_under_way(ledger: Ledger) -> str:
     month = Month.at(ledger.now_ms(), ZoneInfo("UTC"))
     reservation = Reservation("r1", json.dumps(RECORD).encode(), tokens=500)
     await ledger.heartbeat()
-    await ledger.admit(Ask(1, month, [reservation], budgets=[BUDGET]))
+    await ledger.admit(Ask(1, Quota(month, budgets=[BUDGET]), [reservation]))
     ledger.begin("r1")
     ledger.checkpoint("r1", 256)
     await ledger.committed_version()  # what was noted has arrived
@@ -83,7 +84,7 @@ def test_a_process_that_died_before_a_provider_was_asked_pays_nothing():
         month = Month.at(ledger.now_ms(), ZoneInfo("UTC"))
         reservation = Reservation("r1", json.dumps(RECORD).encode(), tokens=500)
         await ledger.heartbeat()
-        await ledger.admit(Ask(1, month, [reservation], budgets=[BUDGET]))
+        await ledger.admit(Ask(1, Quota(month, budgets=[BUDGET]), [reservation]))
         return BUDGET.counter(str(month))
 
     counter = with_ledger(work)

@@ -25,8 +25,8 @@ from proxy.upstreams.http.connection import Connection
 from proxy.upstreams.http.response import Response
 from proxy.upstreams.openai_wire import OpenAIWire, WireStream
 
-CALLS_A_REQUEST = 320
-CALLS_A_CHUNK = 18
+CALLS_A_REQUEST = 246
+CALLS_A_CHUNK = 17
 
 REQUESTS, CHUNKS = 20, 500
 OURS = str(Path(__file__).resolve().parents[2])
@@ -68,8 +68,14 @@ async def calls_of_chunks(said: list[bytes]) -> int:
     async def write(data: bytes) -> None:
         written.append(data)
 
+    def write_at_once(data: bytes) -> bool:
+        written.append(data)
+        return True
+
+    stream = await answered_by(said)
+    stream.write_at_once = write_at_once  # as the handler does for our own server
     with counted(*COUNTED) as count:
-        await (await answered_by(said)).pump(write)
+        await stream.pump(write)
     assert written[: len(said)] == said
     return count.calls
 

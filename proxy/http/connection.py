@@ -25,7 +25,7 @@ from accounts.errors import InvalidRequest, error_response
 from proxy.call import new_request_id
 from proxy.http.asgi import Scope
 from proxy.http.exchange import Exchange, OldExchange
-from proxy.http.handler import HANG_UP
+from proxy.http.handler import EXCHANGE
 from proxy.http.view import with_gateway_headers
 
 HEAD_TIMEOUT_S = 15.0
@@ -172,7 +172,7 @@ class Connection(HttpToolsProtocol):
             keep_alive=not is_old and self.parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
-        cast(Scope, self.scope)[HANG_UP] = exchange.tell_of_hang_up
+        cast(Scope, self.scope)[EXCHANGE] = exchange
         return exchange
 
     # What the exchanges say

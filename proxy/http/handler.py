@@ -9,17 +9,25 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, cast
 
 from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from proxy.http.asgi import Receive, Scope, Send
-from proxy.http.response import LiveResponse
+from proxy.http.response import LiveResponse, set_header
 
-# In the scope: how to be told of a hang-up by our own server.
-HANG_UP = "gateway.hang_up"
+# In the scope: the request's exchange, if it is our own server that asks.
+EXCHANGE = "gateway.exchange"
+
+
+class Exchange(Protocol):
+    """What our own server can do beyond ASGI (`proxy.http.exchange`)."""
+
+    def tell_of_hang_up(self, told: Callable[[], None] | None) -> None: ...
+
+    def write_at_once(self, data: bytes) -> bool: ...
 
 
 class LeanHandler:
@@ -39,8 +47,10 @@ class LeanHandler:
         request.META["CONTENT_LENGTH"] = str(len(body))  # a chunked body has none, and REST framework goes by it
         request.resolver_match = match
         response = await match.func(request, *match.args, **match.kwargs)
-        response.headers["x-request-id"] = scope["gateway.request_id"]
+        set_header(response, "x-request-id", scope["gateway.request_id"])
         if isinstance(response, LiveResponse):
+            if exchange := scope.get(EXCHANGE):
+                response.write_at_once = exchange.write_at_once
             await _send_live(response, send)
         else:
             await send_response(response, send)
@@ -55,20 +65,20 @@ class HangUp:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.happened = False
         self.task = cast("asyncio.Task[object]", asyncio.current_task())
-        self._tell: Callable[[Callable[[], None] | None], None] | None = scope.get(HANG_UP)
+        self._exchange: Exchange | None = scope.get(EXCHANGE)
         self._receive = receive
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        if self._tell:
-            self._tell(self._cancel)
+        if self._exchange:
+            self._exchange.tell_of_hang_up(self._cancel)
         else:
             self._watcher = asyncio.create_task(self._watch())
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._tell:
-            self._tell(None)
+        if self._exchange:
+            self._exchange.tell_of_hang_up(None)
         elif self._watcher:
             self._watcher.cancel()
 
@@ -85,7 +95,7 @@ class HangUp:
 async def send_response(response: HttpResponseBase, send: Send) -> None:
     """Send an answer that is all here."""
     body = b"".join(response) if not response.streaming else b""
-    response.headers["Content-Length"] = str(len(body))
+    set_header(response, "content-length", str(len(body)))
     await send({"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)})
     await send({"type": "http.response.body", "body": body})
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from proxy.http.eager import begin
-from proxy.http.response import Write
+from proxy.http.response import Write, never
 
 
 class Outlet:
@@ -14,8 +14,16 @@ class Outlet:
     writes to pause, and `go_on` to take it up again.
     """
 
-    def __init__(self, write: Write, hold: Callable[[], None], go_on: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        write: Write,
+        hold: Callable[[], None],
+        go_on: Callable[[], None],
+        write_at_once: Callable[[bytes], bool] = never,
+    ) -> None:
+        """`write_at_once` says whether it did; where it did not, `write` is asked."""
         self._write = write
+        self._write_at_once = write_at_once
         self._hold = hold
         self._go_on = go_on
         self._kept: list[bytes] = []
@@ -31,6 +39,8 @@ class Outlet:
             if self._emptying.done():  # it failed, else it would be gone
                 self._emptying.result()
             self._kept.append(data)
+            return
+        if self._write_at_once(data):
             return
         rest = begin(self._write(data))
         if rest is not None:

@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from django.core.handlers.asgi import ASGIRequest
-from rest_framework.request import Request
+from rest_framework.request import Empty, Request
 
 from accounts.parsers import parse_json
 
@@ -43,6 +43,15 @@ class JSONRequest(Request):
     Its body is whole, and decoded at once where it says that it is JSON; its headers are those of the ASGI scope.
     Everything else is left to REST framework, with what it does about a missing or foreign body.
     """
+
+    @property
+    def data(self) -> Any:
+        data: Any = self._full_data
+        return super().data if data is Empty else data
+
+    @property
+    def META(self) -> dict[str, Any]:  # type: ignore[override]  # REST framework finds it by a lookup that fails
+        return self._request.META
 
     def _load_data_and_files(self) -> None:
         if self.content_type.startswith("application/json") and self._has_body:

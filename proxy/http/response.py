@@ -17,6 +17,15 @@ def set_headers(response: HttpResponseBase, headers: Mapping[str, str]) -> None:
             response.headers[name] = value
 
 
+def set_header(response: HttpResponseBase, name: str, value: str) -> None:
+    """One whose name is in lower case, and whose value is known to need no encoding."""
+    response.headers._store[name] = (name, value)
+
+
+def never(data: bytes) -> bool:
+    return False
+
+
 class LiveResponse(HttpResponseBase):
     """The lean handler calls `pump` with the means to write, and cancels it where the caller hangs up.
 
@@ -25,6 +34,8 @@ class LiveResponse(HttpResponseBase):
     """
 
     streaming = True
+    # Writes a piece after the first one if nothing has to be waited for; says whether it did. Set by the handler.
+    write_at_once: Callable[[bytes], bool] = staticmethod(never)
 
     async def pump(self, write: Write) -> None:
         raise NotImplementedError

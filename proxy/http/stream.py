@@ -44,7 +44,7 @@ class EventStream(EventStreamResponse):
 
     async def pump(self, write: Write) -> None:
         """Write until the answer is whole, breaks off, or the caller hangs up (which cancels this)."""
-        self._outlet = outlet = Outlet(write, self._stream.hold, self._stream.go_on)
+        self._outlet = outlet = Outlet(write, self._stream.hold, self._stream.go_on, self.write_at_once)
         try:
             error = await self._deliver()
             outlet.write(DONE if error is None else _error_event(error, self._call))

@@ -12,7 +12,9 @@ from accounts.errors import MethodNotAllowed
 from accounts.networks import client_ip
 from accounts.parsers import StrictJSONParser
 from proxy.http.request import JSONRequest
+from proxy.http.response import set_header
 
+OVERHEAD = "x-gateway-overhead-ms"
 PARSERS, NEGOTIATOR = (StrictJSONParser(),), DefaultContentNegotiation()
 
 
@@ -68,12 +70,13 @@ class AsyncAPIView(APIView):
 
 def with_gateway_headers(response: HttpResponseBase, began: float) -> HttpResponseBase:
     """What every answer says, also of a request that asked no provider. `began`: by `time.perf_counter`."""
-    for name, value in gateway_headers(began).items():
-        response.headers.setdefault(name, value)
+    if OVERHEAD not in response.headers:  # else it comes from a call, with the others
+        for name, value in gateway_headers(began).items():
+            set_header(response, name, value)
     return response
 
 
 def gateway_headers(began: float) -> dict[str, str]:
     """Those of an answer that no provider was asked for."""
     overhead_ms = (time.perf_counter() - began) * 1000
-    return {"x-gateway-attempts": "0", "x-gateway-cache": "bypass", "x-gateway-overhead-ms": f"{overhead_ms:.1f}"}
+    return {"x-gateway-attempts": "0", "x-gateway-cache": "bypass", OVERHEAD: f"{overhead_ms:.1f}"}

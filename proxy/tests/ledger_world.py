@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from accounts.ledger import Ask, Ledger, Reservation, epoch, keys
 from accounts.ledger.refusals import BudgetRefusal, BudgetReserved, BudgetSpent
 from accounts.limits import Budget, Month, Scope
+from accounts.quota import Quota
 from accounts.models import MonthlyTally
 from accounts.redis import Redis, sync_client
 from accounts.tests.clock import RedisClock
@@ -102,7 +103,7 @@ class LedgerWorld(RuleBasedStateMachine):
     def ask_of(self, made: list[Request]) -> Ask:
         month = Month(UTC_ZONE, *map(int, MONTHS[self.month].split("-")))
         reservations = [Reservation(request.name, request.record, request.tokens) for request in made]
-        return Ask(1, month, reservations, budgets=self.budgets(made[0].key))
+        return Ask(1, Quota(month, budgets=self.budgets(made[0].key)), reservations)
 
     def budgets(self, key: str) -> list[Budget]:
         return [

@@ -141,3 +141,51 @@ async def test_a_hang_up_that_was_before_is_told_at_once():
     answer.hang_up()
     answer.tell_of_hang_up(lambda: told.append("gone"))
     assert told == ["gone"]
+
+
+STREAM = (b"content-type", b"text/event-stream")
+
+
+async def test_a_further_piece_of_a_stream_is_written_at_once():
+    answer = exchange()
+    await answer.send({"type": "http.response.start", "status": 200, "headers": [STREAM]})
+    assert not answer.write_at_once(b"too early")
+    await answer.send({"type": "http.response.body", "body": b"first", "more_body": True})
+    assert answer.write_at_once(b"second")
+    assert cast(Wire, answer.transport).written[1:] == [b"6\r\nsecond\r\n"]
+
+
+async def test_a_piece_is_not_written_at_once_to_a_caller_who_reads_slowly_or_is_gone():
+    answer = exchange()
+    await answer.send({"type": "http.response.start", "status": 200, "headers": [STREAM]})
+    await answer.send({"type": "http.response.body", "body": b"first", "more_body": True})
+    cast(Any, answer.flow).write_paused = True
+    assert not answer.write_at_once(b"second")
+    cast(Any, answer.flow).write_paused = False
+    answer.hang_up()
+    assert not answer.write_at_once(b"second")
+    assert len(cast(Wire, answer.transport).written) == 1
+
+
+async def test_an_answer_of_known_length_has_no_pieces_to_write_at_once():
+    answer = exchange()
+    await answer.send({"type": "http.response.start", "status": 200, "headers": [JSON, (b"content-length", b"4")]})
+    await answer.send({"type": "http.response.body", "body": b"{}", "more_body": True})
+    assert not answer.write_at_once(b"{}")
+
+
+async def test_a_short_answer_that_goes_out_with_its_head_is_complete():
+    told: list[str] = []
+    answer = exchange(keep_alive=False)
+    answer.on_response = lambda: told.append("complete")
+    wire = await answered(answer, [JSON, (b"content-length", b"2")], b"{}")
+    assert len(wire.written) == 1
+    assert wire.is_closed
+    assert answer.response_complete
+    assert told == ["complete"]
+
+
+async def test_an_answer_with_more_or_less_than_it_announced_is_an_error():
+    for said in (b"{", b"{  }"):
+        with pytest.raises(RuntimeError, match="Content-Length"):
+            await answered(exchange(), [JSON, (b"content-length", b"2")], said)

@@ -14,6 +14,7 @@ from pytest_django import Settings
 
 from accounts.ledger import Ask, OtherMonth, Reservation, Settlement, epoch, keys, sweep
 from accounts.ledger.refusals import BudgetRefusal
+from accounts.quota import Quota
 from accounts.ledger.sweep import DEAD_AFTER_S
 from accounts.limits import Month
 from accounts.redis import sync_client
@@ -80,7 +81,7 @@ class LedgerModel(LedgerWorld):
         request = self.make_request(0, KEYS[0], 1)
         other = Month(UTC_ZONE, *map(int, MONTHS[1 - self.month].split("-")))
         with pytest.raises(OtherMonth):
-            self.run(ledger.admit(Ask(1, other, [Reservation(request.name, request.record, 1)])))
+            self.run(ledger.admit(Ask(1, Quota(other), [Reservation(request.name, request.record, 1)])))
 
     @rule(request=requests, delivered=numbers)
     def deliver(self, request: Request, delivered: int) -> None:

@@ -236,3 +236,26 @@ async def test_a_send_that_the_cors_middleware_has_wrapped_needs_no_task():
     assert log == [None]
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
     assert (b"access-control-allow-origin", b"https://app.example") in sent[0]["headers"]
+
+
+async def test_what_can_be_written_at_once_needs_no_coroutine_and_keeps_its_place():
+    server = Server()
+    has_room = True
+
+    def write_at_once(data: bytes) -> bool:
+        if has_room:
+            server.taken.append(data)
+        return has_room
+
+    outlet = Outlet(server.write, lambda: None, lambda: None, write_at_once)
+    outlet.write(b"1")
+    has_room = False
+    server.free.clear()
+    outlet.write(b"2")
+    has_room = True
+    outlet.write(b"3")  # must not overtake the second, which waits
+    assert server.taken == [b"1"]
+    server.free.set()
+    await outlet.drain()
+    outlet.write(b"4")
+    assert b"".join(server.taken) == b"1234"

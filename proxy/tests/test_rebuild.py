@@ -10,6 +10,7 @@ from accounts.errors import PartUnavailable
 from accounts.ledger import Ask, EpochEnded, Ledger, Reservation, Settlement, epoch, keys
 from accounts.limits import Budget, Month, counter_name
 from accounts.models import MonthlyTally
+from accounts.quota import Quota
 from accounts.redis import Redis, sync_client
 from accounts.sql import run_long_sql
 from accounts.tests.ledgers import counted, with_ledger
@@ -41,7 +42,7 @@ def settlement(request_id: str, tokens: int) -> Settlement:
 
 async def admit(ledger: Ledger, request_id: str, tokens: int = 100) -> None:
     month = Month.at(ledger.now_ms(), UTC)
-    await ledger.admit(Ask(1, month, [Reservation(request_id, b"{}", tokens)], budgets=[BUDGET]))
+    await ledger.admit(Ask(1, Quota(month, budgets=[BUDGET]), [Reservation(request_id, b"{}", tokens)]))
 
 
 def open_at_once() -> None:

@@ -32,7 +32,7 @@ class Target:
     connect_timeout_s: float = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TokenCount:
     """What an answer used, in tokens; `cached` are part of `prompt`, `reasoning` part of `completion`."""
 
@@ -58,7 +58,7 @@ class TokenCount:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """A complete answer: the bytes for the caller, and the same decoded."""
 

@@ -31,7 +31,7 @@ class CurrentUsage(AsyncAPIView):
         month = Month.at(gateway.ledger.now_ms(), ZoneInfo(caller.time_zone))
         tally = await run_sql(_tally, caller, str(month))
         try:
-            budgets = await gateway.ledger.budget_states(caller.budgets, month)
+            budgets = await gateway.ledger.budget_states(caller.quota(month))
         except RedisError as error:
             raise PartUnavailable("The gateway's ledger does not answer just now. Try again in a moment.") from error
         body = {
@@ -61,10 +61,10 @@ def _tally(caller: Caller, month: str) -> MonthlyTally:
 def _budget(state: BudgetState, month: Month) -> dict[str, Any]:
     return {
         "scope": state.budget.scope,
-        "limit": state.budget.limit_in(str(month)),
+        "limit": state.limit,
         "spent": state.spent,
         "reserved": state.reserved,
-        "left": state.left_in(month),
+        "left": state.left,
         "mode": state.budget.mode,
         "resets_at": month.end.isoformat(),
     }
