@@ -31,18 +31,17 @@ def client_ip(remote_address: str, forwarded_for: str | None) -> str:
     as the one who reported an entry is in GATEWAY_TRUSTED_PROXIES: what stands further left may be anybody's invention.
     An entry that is no address ends the walk at the proxy that reported it.
     """
-    address = _address(remote_address)
-    if address is None:
-        return remote_address
-    if forwarded_for:
-        trusted = _networks(tuple(settings.GATEWAY_TRUSTED_PROXIES))
-        for entry in reversed(forwarded_for.split(",")):
-            if not _contains(trusted, address):
-                break
-            reported = _address(_without_port(entry.strip()))
-            if reported is None:
-                break
-            address = reported
+    address = _address(remote_address) if forwarded_for else None
+    if address is None or not forwarded_for:
+        return _normalised(remote_address)
+    trusted = _networks(tuple(settings.GATEWAY_TRUSTED_PROXIES))
+    for entry in reversed(forwarded_for.split(",")):
+        if not _contains(trusted, address):
+            break
+        reported = _address(_without_port(entry.strip()))
+        if reported is None:
+            break
+        address = reported
     return str(address)
 
 
@@ -60,6 +59,13 @@ def within(ip: str, networks: Sequence[str]) -> bool:
     """Whether the address is in one of the networks (texts such as 10.0.0.0/8). False for what is no address."""
     address = _address(ip)
     return address is not None and _contains(_networks(tuple(networks)), address)
+
+
+@lru_cache(maxsize=4096)
+def _normalised(text: str) -> str:
+    """An address as Python writes it; what is none, as it is."""
+    address = _address(text)
+    return text if address is None else str(address)
 
 
 def _contains(networks: tuple[Network, ...], address: Address) -> bool:

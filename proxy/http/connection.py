@@ -118,8 +118,12 @@ class Connection(HttpToolsProtocol):
     # What the parser says
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._in_head:  # a trailer must not pass for a header
-            super().on_header(name, value)
+        if not self._in_head:  # a trailer must not pass for a header
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._is_offer():

@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine
 from accounts.ledger import Ask, Ledger, Reservation, epoch, keys
 from accounts.ledger.refusals import BudgetRefusal, BudgetReserved, BudgetSpent
 from accounts.limits import Budget, Month, Scope
-from accounts.quota import Quota
 from accounts.models import MonthlyTally
+from accounts.quota import Quota
 from accounts.redis import Redis, sync_client
 from accounts.tests.clock import RedisClock
 from accounts.tests.ledgers import counted, open_empty_redis

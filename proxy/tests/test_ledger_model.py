@@ -14,9 +14,9 @@ from pytest_django import Settings
 
 from accounts.ledger import Ask, OtherMonth, Reservation, Settlement, epoch, keys, sweep
 from accounts.ledger.refusals import BudgetRefusal
-from accounts.quota import Quota
 from accounts.ledger.sweep import DEAD_AFTER_S
 from accounts.limits import Month
+from accounts.quota import Quota
 from accounts.redis import sync_client
 from accounts.tests.clock import RedisClock
 from accounts.tests.ledgers import counted
