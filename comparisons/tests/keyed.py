@@ -6,12 +6,26 @@ from typing import Any
 import httpx
 
 from comparisons.tests.conftest import PROMPT
-from conftest import Cast, LiveGateway, wait_until
-from proxy.tests.fake_provider import FakeProvider
+from conftest import Cast, Catalogue, LiveGateway, wait_until
+from proxy.tests.fake_provider import FakeProvider, Gate, chunks, stream
 from proxy.tests.processes import WebProcess
 
 KEY = {"Idempotency-Key": "order 1"}
 BODY: dict[str, Any] = {"models": ["fake/one", "fake/two"], "prompt": PROMPT}
+
+
+def add_models(catalogue: Catalogue, provider: FakeProvider) -> None:
+    """Those of BODY, which say something else when they are asked a second time."""
+    for name, word in (("one", "Paris"), ("two", "Lyon")):
+        catalogue.model(f"fake/{name}")
+        provider.on(name, stream(chunks(word)), stream(chunks("anew")))
+
+
+def gate_of_the_first(provider: FakeProvider) -> Gate:
+    """What the first model's answer waits for."""
+    gate = Gate(stream(chunks("Paris")))
+    provider.on("one", gate, stream(chunks("anew")))
+    return gate
 
 
 def ask(

@@ -13,10 +13,10 @@ from accounts.redis import sync_client
 from comparisons.models import Comparison
 from comparisons.recording import drain as recording
 from comparisons.tests import sse
-from comparisons.tests.keyed import both_asked, contents, is_replay, later
+from comparisons.tests.keyed import add_models, both_asked, contents, gate_of_the_first, is_replay, later
 from conftest import Cast, Catalogue, wait_until
 from proxy.models import Usage
-from proxy.tests.fake_provider import FakeProvider, Gate, chunks, stream
+from proxy.tests.fake_provider import FakeProvider, Gate
 from proxy.tests.processes import WebProcess, same_services
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
@@ -25,17 +25,12 @@ Recorded = Callable[[int], list[Usage]]
 
 @pytest.fixture(autouse=True)
 def _models(catalogue: Catalogue, provider: FakeProvider) -> None:
-    for name, word in (("one", "Paris"), ("two", "Lyon")):
-        catalogue.model(f"fake/{name}")
-        provider.on(name, stream(chunks(word)), stream(chunks("anew")))
+    add_models(catalogue, provider)
 
 
 @pytest.fixture
 def gate(provider: FakeProvider) -> Gate:
-    """What the first model's answer waits for."""
-    gate = Gate(stream(chunks("Paris")))
-    provider.on("one", gate, stream(chunks("anew")))
-    return gate
+    return gate_of_the_first(provider)
 
 
 def _as_if_it_had_died(comparison: Comparison) -> None:

@@ -16,7 +16,7 @@ from comparisons.models import Comparison
 from comparisons.recording import drain as recording
 from comparisons.run import Run
 from comparisons.tests import sse
-from comparisons.tests.keyed import BODY, ask, both_asked, contents, is_replay, later
+from comparisons.tests.keyed import BODY, add_models, ask, both_asked, contents, gate_of_the_first, is_replay, later
 from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.models import Usage
 from proxy.tests.fake_provider import FakeProvider, Gate, chunks, stream, then_hang
@@ -27,17 +27,12 @@ Recorded = Callable[[int], list[Usage]]
 
 @pytest.fixture(autouse=True)
 def _models(catalogue: Catalogue, provider: FakeProvider) -> None:
-    for name, word in (("one", "Paris"), ("two", "Lyon")):
-        catalogue.model(f"fake/{name}")
-        provider.on(name, stream(chunks(word)), stream(chunks("anew")))
+    add_models(catalogue, provider)
 
 
 @pytest.fixture
 def gate(provider: FakeProvider) -> Gate:
-    """What the first model's answer waits for."""
-    gate = Gate(stream(chunks("Paris")))
-    provider.on("one", gate, stream(chunks("anew")))
-    return gate
+    return gate_of_the_first(provider)
 
 
 def hang_up(gateway: LiveGateway, cast: Cast, provider: FakeProvider, **fields: Any) -> None:

@@ -1,15 +1,19 @@
 """Whether what the gateway sends is what its OpenAPI document says."""
 
 import copy
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from django.core.management import call_command
 from jsonschema import Draft202012Validator
 
 JSON = dict[str, Any]
+CHAT = "/v1/chat/completions"
+MESSAGES = [{"role": "user", "content": "Hello"}]
 
 
 @dataclass
@@ -100,3 +104,10 @@ def fields(stream: str) -> list[dict[str, str]]:
     """The fields of each event; comments are none."""
     blocks = [[line.partition(": ") for line in block.splitlines() if line[0] != ":"] for block in stream.split("\n\n")]
     return [{name: value for name, _, value in block} for block in blocks if block]
+
+
+def generated() -> Document:
+    """The document as it is today."""
+    out = io.StringIO()
+    call_command("spectacular", format="openapi-json", stdout=out)
+    return Document(json.loads(out.getvalue()))
