@@ -52,7 +52,7 @@ class Exchange(RequestResponseCycle):
             await super().send(message)
 
     def write_at_once(self, data: bytes) -> bool:
-        """Write a further piece, if nothing has to be waited for: `send` at half the cost. Says whether it did."""
+        """Write a further piece, if nothing has to be waited for, without a coroutine. Says whether it did."""
         if not self.response_started or not self.chunked_encoding or self.flow.write_paused or self.disconnected:
             return False
         self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
