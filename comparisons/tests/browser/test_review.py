@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from comparisons.models import Comparison
 from comparisons.tests.browser.conftest import Visit
@@ -81,9 +81,22 @@ def test_one_key_votes(visit: Visit, rows: list[Comparison], key: str, verdict: 
     expect(page.get_by_role("region", name="Votes")).to_contain_text("alice")
     assert str(rows[0].votes.get()) == verdict
     page.keyboard.press("1")
-    expect(page.locator("#votebar [aria-pressed=true]")).to_contain_text("A")
+    expect(page.get_by_role("button", name="A is best", pressed=True)).to_be_visible()
     page.get_by_role("button", name="Withdraw").click()
     expect(page.get_by_text("Nobody has voted yet.")).to_be_visible()
+
+
+def test_nobody_votes_twice_before_the_first_vote_is_answered(visit: Visit, rows: list[Comparison]):
+    page = visit(address(rows[0]))
+    held: list[Route] = []
+    page.route("**/vote", lambda vote: held.append(vote))
+    page.keyboard.press("1")
+    expect(page.get_by_role("button", name="B is best")).to_be_disabled()
+    page.keyboard.press("2")
+    [vote] = held
+    vote.continue_()
+    expect(page.get_by_role("button", name="A is best", pressed=True)).to_be_enabled()
+    assert str(rows[0].votes.get()) == "A"
 
 
 def test_a_note_is_written_by_keyboard_and_typing_votes_for_nothing(visit: Visit, rows: list[Comparison]):
