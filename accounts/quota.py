@@ -7,7 +7,7 @@ from functools import cached_property
 from accounts.limits import Budget, ConcurrencyLimit, Month, RateLimit
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Quota:
     """A caller's limits in a month. The same object serves all requests of both: it remembers names and numbers."""
 
@@ -17,13 +17,13 @@ class Quota:
     budgets: Sequence[Budget] = ()
 
     @cached_property
-    def gate_names(self) -> list[str]:
-        return [limit.gate for limit in self.gates]
+    def gate_names(self) -> tuple[str, ...]:
+        return tuple(limit.gate for limit in self.gates)
 
     @cached_property
-    def counters(self) -> list[str]:
+    def counters(self) -> tuple[str, ...]:
         """The names of the budgets' counters in Redis."""
-        return [budget.counter(self.month.name) for budget in self.budgets]
+        return tuple(budget.counter(self.month.name) for budget in self.budgets)
 
     @cached_property
     def names(self) -> list[str]:
@@ -45,11 +45,6 @@ class Quota:
         """Tokens that must not be exceeded, budget by budget; -1 where nothing is enforced."""
         enforced = [budget.enforced_in(self.month.name) for budget in self.budgets]
         return [-1 if limit is None else limit for limit in enforced]
-
-    @cached_property
-    def nothing_enforced(self) -> list[int]:
-        """The same for a request that costs nothing."""
-        return [-1] * len(self.budgets)
 
     @cached_property
     def has_hard_budget(self) -> bool:

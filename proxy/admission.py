@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from zoneinfo import ZoneInfo
 
-import orjson
 from django.conf import settings
 
 from accounts.errors import PartUnavailable
@@ -12,7 +11,6 @@ from accounts.ledger import Admission, Ask, Ledger, OtherMonth, Reservation
 from accounts.ledger.local_limits import LocalLimits
 from accounts.ledger.refusals import BudgetRefusal, BudgetSpent
 from accounts.limits import Month
-from accounts.quota import Quota
 from proxy import cache, estimate
 from proxy.call import Call
 from proxy.estimate import Estimate
@@ -24,7 +22,7 @@ async def admit(ledger: Ledger, calls: Sequence[Call], version: int, local_limit
     Sets what admission decides. Raises the ledger's refusals, and StaleConfiguration.
     """
     caller = calls[0].caller
-    _set_quota(calls, caller.quota(Month.at(ledger.now_ms(), ZoneInfo(caller.time_zone))))
+    _open(calls, ledger.now_ms(), ZoneInfo(caller.time_zone))
     try:
         await _admit(ledger, calls, version)
     except PartUnavailable:
@@ -40,14 +38,14 @@ async def _admit(ledger: Ledger, calls: Sequence[Call], version: int) -> None:
     try:
         await _reserve(ledger, calls, version)
     except OtherMonth as other:  # our clock and Redis's disagree, or midnight passed: by Redis's time it is this one
-        caller, zone = calls[0].caller, calls[0].quota.month.zone
-        _set_quota(calls, caller.quota(Month.at(other.now_ms, zone)))
+        _open(calls, other.now_ms, calls[0].quota.month.zone)
         await _reserve(ledger, calls, version)
 
 
-def _set_quota(calls: Sequence[Call], quota: Quota) -> None:
+def _open(calls: Sequence[Call], now_ms: float, zone: ZoneInfo) -> None:
+    quota = calls[0].caller.quota(Month.at(now_ms, zone))
     for call in calls:
-        call.quota = quota
+        call.open(now_ms, quota)
 
 
 async def _reserve(ledger: Ledger, calls: Sequence[Call], version: int) -> None:
@@ -84,22 +82,17 @@ async def _ask(ledger: Ledger, calls: Sequence[Call], version: int, bounds: Sequ
     for call, bound in zip(calls, bounds, strict=True):
         call.cap = bound.cap
         call.reserved_tokens = 0 if call.cached else bound.tokens
-        reservations.append(Reservation(call.request_id, orjson.dumps(call.record()), call.reserved_tokens))
-    caller, only = calls[0].caller, calls[0] if len(calls) == 1 else None
-    admission = await ledger.admit(
-        Ask(
-            version=version,
-            quota=calls[0].quota,
-            requests=reservations,
-            cached=only.cached_name if only and only.reads_cache else "",
-            enforces=not only.cached if only else not all(call.cached for call in calls),
-        )
-    )
+        reservations.append(Reservation(call.request_id, call.opening, call.reserved_tokens, call.estimate))
+    only = calls[0] if len(calls) == 1 else None
+    ask = Ask(version, calls[0].quota, reservations)
+    if only and only.reads_cache:
+        ask.cached, ask.seal = only.cached_name, only.cache_seal
+        ask.asked_ms = None if only.transcript else only.asked_ms  # the words to store are told when it is settled
+    ask.enforces = not all(call.cached for call in calls)
+    admission = await ledger.admit(ask)
     for call in calls:
         call.admission = admission
-    if only and admission.answer is not None:
-        only.cached = cache.unpack(admission.answer, only.cached_name, caller.cache_scope)
-        if only.cached is None:  # not the entry that was asked for: admitted with nothing reserved, so ask again
-            only.reads_cache = False
-            await ledger.release(only.request_id)
-            await _ask(ledger, calls, version, bounds)
+    if only and admission.entry is not None:
+        only.cached = cache.unpack(admission.entry, ask.seal)
+        if only.cached is None:
+            raise PartUnavailable("The gateway could not read its cache just now. Send the request again.")

@@ -1,8 +1,13 @@
 """The response cache: whole answers, kept for a chain's `cache_ttl_s`, found in the admission call.
 
 An entry's name is a digest of the tenant, the chain as it is configured, and the caller's canonical body, whether it
-asks for a stream or not: what is said is the same. The entry
-repeats the tenant and the name, and both are checked on reading: a reply that got onto the wrong connection, or a
+asks for a stream or not: what is said is the same. An entry is
+
+    a line of JSON with its name and the tenant: its seal
+    a line of JSON with what it adds to the usage event of a request that it answers, and its time
+    the answer
+
+The seal is compared where the entry is found, and where it is read: a reply that got onto the wrong connection, or a
 collision, can never show one tenant another's answer.
 """
 
@@ -35,19 +40,21 @@ def name_of(scope: str, fingerprint: str, body: dict[str, Any]) -> str:
     return key("cache", hashlib.sha256(canonical).hexdigest())
 
 
+def seal_of(name: str, scope: str) -> bytes:
+    """What the entry begins with."""
+    return orjson.dumps([name, scope]) + b"\n"
+
+
 def pack(name: str, scope: str, raw: bytes, model: str, provider: str) -> bytes:
-    """An entry: a line of JSON about the answer, then the answer's own bytes."""
-    head = {"name": name, "scope": scope, "model": model, "provider": provider, "at": int(time.time())}
-    return orjson.dumps(head) + b"\n" + raw
+    """The entry of an answer."""
+    adds = {"served_model": model, "provider": provider, "answered_at": int(time.time())}
+    return b"%b%b\n%b" % (seal_of(name, scope), orjson.dumps(adds), raw)
 
 
-def unpack(entry: bytes, name: str, scope: str) -> CachedAnswer | None:
+def unpack(entry: bytes, seal: bytes) -> CachedAnswer | None:
     """The answer; None where the entry is not the one that was asked for."""
-    head_line, _, raw = entry.partition(b"\n")
-    try:
-        head = orjson.loads(head_line)
-    except orjson.JSONDecodeError:
+    if not entry.startswith(seal):
         return None
-    if not isinstance(head, dict) or (head.get("name"), head.get("scope")) != (name, scope):
-        return None
-    return CachedAnswer(raw, head["model"], head["provider"], max(0, int(time.time()) - head["at"]))
+    line, _, raw = entry[len(seal) :].partition(b"\n")
+    adds = orjson.loads(line)
+    return CachedAnswer(raw, adds["served_model"], adds["provider"], max(0, int(time.time()) - adds["answered_at"]))

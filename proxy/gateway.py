@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import orjson
 from django.conf import settings
 from redis.exceptions import RedisError
 
@@ -134,7 +133,7 @@ class Gateway:
             entry = await self.redis.execute("GET", call.cached_name)
         except RedisError:
             return
-        call.cached = cache.unpack(entry, call.cached_name, call.caller.cache_scope) if entry else None
+        call.cached = cache.unpack(entry, call.cache_seal) if entry else None
 
     async def _reserve(self, calls: Sequence[Call], version: int) -> None:
         """What is reserved for a caller who hangs up at this very moment is given back."""
@@ -156,8 +155,11 @@ class Gateway:
     def finish(self, call: Call, error: BaseException | None = None, *, answer: bytes = b"") -> None:
         """Settle and record the call, whatever becomes of its caller.
 
-        `error` is what ended it, None an answer; `answer`: a whole one that may be kept in the cache.
+        `error` is what ended it, None an answer; `answer`: a whole one that may be kept in the cache. A call that the
+        cache answered may be settled by its admission.
         """
+        if call.admission and call.admission.is_settled:
+            return
         self.settlements.start(self._settle(call, *_outcome(call, error), answer))
 
     @contextmanager
@@ -186,7 +188,7 @@ class Gateway:
         await self.settlements.settle(
             Settlement(
                 request_id=call.request_id,
-                event=orjson.dumps(call.usage_event(status, error_code)),
+                event=call.usage_event(status, error_code),
                 tokens=call.tokens.total if call.tokens else 0,
                 counters=call.quota.counters,
                 gates=call.quota.gate_names,

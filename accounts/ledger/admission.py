@@ -36,25 +36,38 @@ class OtherMonth(Exception):
 
 @dataclass(slots=True)
 class Reservation:
-    """One request that wants to be admitted: `tokens` is the bound to reserve, `record` its usage event so far."""
+    """One request that wants to be admitted: `tokens` is the bound to reserve.
+
+    `opening`: its usage event so far, a JSON object still open; `estimate` closes it if its process dies.
+    """
 
     request_id: str
-    record: bytes
+    opening: bytes
     tokens: int = 0
+    estimate: bytes = b""
+
+    @property
+    def record(self) -> bytes:
+        """The usage event if its process dies."""
+        return self.opening + self.estimate
 
 
 @dataclass(slots=True)
 class Ask:
     """What admission is asked for: one request or several of one caller, all or none.
 
-    `cached`: the answer's name in the cache, or "". `enforces`: False where all answers are there already, so that no
-    budget refuses them.
+    `cached`: the answer's name in the cache, or ""; `seal`: what that entry begins with (its second line is what it
+    adds to the usage event, a JSON object, and then comes the answer). `asked_ms`: when a single request was asked, by
+    Redis's clock, if a cached answer settles it at once. `enforces`: False where all answers are there already, so
+    that no budget refuses them.
     """
 
     version: int
     quota: Quota
     requests: Sequence[Reservation]
     cached: str = ""
+    seal: bytes = b""
+    asked_ms: int | None = None
     enforces: bool = True
 
     @property
@@ -88,16 +101,20 @@ class BudgetState:
 
 @dataclass(slots=True)
 class Admission:
-    """The request was counted and, unless `answer` was in the cache, its tokens are reserved.
+    """The request was counted and, unless `entry` was in the cache, its tokens are reserved.
 
-    `at_ms`: Redis time; `breakers`: the models that failed lately, with their state.
+    `at_ms`: Redis time; `breakers`: the models that failed lately, with their state. `is_settled`: the entry ended the
+    request, with this `event` at this place in the usage stream (both empty if only the first reply was lost).
     """
 
     at_ms: int
     rates: list[RateState] = field(default_factory=list)
     budgets: list[BudgetState] = field(default_factory=list)
     breakers: dict[str, str] = field(default_factory=dict)
-    answer: bytes | None = None
+    entry: bytes | None = None
+    is_settled: bool = False
+    stream_id: bytes = b""
+    event: bytes = b""
 
 
 def read(reply: Sequence[Any], ask: Ask) -> Admission:
@@ -111,6 +128,8 @@ def read(reply: Sequence[Any], ask: Ask) -> Admission:
             raise LedgerClosed(int(reply[1]))
         case b"OTHER_MONTH":
             raise OtherMonth(int(reply[1]))
+        case b"GONE":
+            raise PartUnavailable("The answer was just lost on its way. Send the request again.")
     windows = _pairs(reply[2])
     match reply[0]:
         case b"RATE":
@@ -124,7 +143,7 @@ def read(reply: Sequence[Any], ask: Ask) -> Admission:
         for limit, (used, reset_ms) in zip(ask.quota.rate_limits, windows, strict=True)
     ]
     if reply[0] == b"CACHED":
-        return Admission(int(reply[1]), rates, answer=reply[3])
+        return Admission(int(reply[1]), rates, [], {}, reply[3], len(reply) > 4, *reply[4:])
     flat = [item.decode() for item in reply[3]]
     quota = ask.quota
     budgets = [

@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ from redis.exceptions import NoScriptError, RedisError
 from accounts.errors import PartUnavailable
 from accounts.ledger import keys
 from accounts.ledger.admission import Admission, Ask, BudgetState, EpochEnded, LedgerClosed, Reservation, read
+from accounts.ledger.calls import Calls
 from accounts.ledger.refusals import BudgetSpent
 from accounts.ledger.settlement import Settlement
 from accounts.quota import Quota
-from accounts.redis import CONFIGURATION_VERSION, Redis
+from accounts.redis import CONFIGURATION_VERSION, Prepared, Redis
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +36,8 @@ class Open:
     """A request that this process holds a reservation for, as it would be registered again."""
 
     reservation: Reservation
-    counters: Sequence[str]
-    gates: Sequence[str]
+    counters: tuple[str, ...]
+    gates: tuple[str, ...]
     begun: bool = False
     completion_tokens: int = 0
 
@@ -52,6 +53,7 @@ class Ledger:
         self._redis = redis
         self.process = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._reservations = keys.reservations_of(self.process)
+        self._calls = Calls(self.process)
         self.epoch = NO_EPOCH
         self._ahead_ms = 0.0  # how far Redis's clock is ahead of ours, as of the last reply
         self._open: dict[str, Open] = {}
@@ -84,36 +86,17 @@ class Ledger:
     async def _admit(self, ask: Ask) -> Admission:
         """If its reply is lost, Redis holds a reservation that nobody here knows: `release_strays` finds it."""
         epoch = self.epoch
-        admission = read(await self._redis.run(keys.ADMIT, *self._admit_call(ask)), ask)
+        admission = read(await self._redis.run_prepared(*self._calls.admission(ask, epoch)), ask)
         self._ahead_ms = admission.at_ms - time.time() * 1000
+        if admission.is_settled:
+            self._keep_hit(ask, admission)
+            return admission
         for request in ask.requests:
             held = Open(request, ask.quota.counters, ask.quota.gate_names)
             self._open[request.request_id] = held
             if epoch != self.epoch:  # another request joined meanwhile, and could not bring this one along
                 await self._register(held, self.epoch)
         return admission
-
-    def _admit_call(self, ask: Ask) -> tuple[list[str], list[Any]]:
-        """KEYS and ARGV of `admit.lua`."""
-        quota = ask.quota
-        names = [
-            CONFIGURATION_VERSION,
-            keys.EPOCH,
-            self._reservations,
-            keys.BREAKERS,
-            ask.cached,
-            *quota.names,
-            *(keys.reservation(request.request_id) for request in ask.requests),
-        ]
-        arguments: list[Any] = [
-            *(ask.version, self.epoch, quota.month.start_ms, quota.month.end_ms),
-            *(len(quota.rate_limits), len(quota.gates), len(quota.budgets), len(ask.requests)),
-            *quota.limits,
-            *(quota.enforced if ask.enforces else quota.nothing_enforced),
-        ]
-        for request in ask.requests:
-            arguments += (request.request_id, request.record, request.tokens)
-        return names, arguments
 
     async def settle(self, settlement: Settlement) -> bool:
         """Release the reservation and record the event; False if that was done before.
@@ -127,18 +110,7 @@ class Ledger:
         return await self._settle(settlement)
 
     async def _settle(self, settlement: Settlement) -> bool:
-        names = [
-            keys.reservation(settlement.request_id),
-            self._reservations,
-            *(keys.SETTLED, keys.USAGE_STREAM, settlement.cached, keys.EPOCH, keys.SWEPT),
-            *settlement.counters,
-            *settlement.gates,
-        ]
-        arguments = [
-            *(settlement.request_id, settlement.event, settlement.tokens, settlement.keep_s, settlement.answer),
-            *(self.epoch, 0, len(settlement.counters)),
-        ]
-        reply = await self._redis.run(keys.SETTLE, names, arguments)
+        reply = await self._redis.run_prepared(*self._calls.settlement(settlement, self.epoch))
         if reply[0] == b"EPOCH":
             raise EpochEnded(reply[1].decode())
         self._open.pop(settlement.request_id, None)
@@ -193,28 +165,28 @@ class Ledger:
         """Note that a provider is being asked: from now on a crash of this process is billed. Not waited for."""
         if held := self._open.get(request_id):
             held.begun = True
-            self._note(request_id, "begun", 1)
+            self._note(self._calls.begin, request_id)
 
     def checkpoint(self, request_id: str, completion_tokens: int) -> None:
         """Note how much a stream has delivered, in case this process dies. Not waited for."""
         if held := self._open.get(request_id):
             held.completion_tokens = completion_tokens
-            self._note(request_id, "completion_tokens", completion_tokens)
+            self._note(self._calls.checkpoint, request_id, completion_tokens)
 
     def note_exhausted(self, refusal: BudgetSpent) -> None:
         """Remember which budget had no room left, for its warning. Not waited for."""
         noted = self._redis.execute("SADD", keys.EXHAUSTED, refusal.counter)
         noted.add_done_callback(_log_failure)
 
-    def _note(self, request_id: str, field: str, value: int) -> None:
-        call = (1, keys.reservation(request_id), field, value)
-        noted = self._redis.execute("EVALSHA", keys.NOTE.sha, *call)
-        noted.add_done_callback(functools.partial(self._note_anew, call))
+    def _note(self, call: Prepared, request_id: str, *value: int) -> None:
+        noted = self._redis.call(call, (keys.reservation(request_id),), value)
+        noted.add_done_callback(functools.partial(self._note_anew, call, request_id, value))
 
-    def _note_anew(self, call: Sequence[Any], noted: "asyncio.Future[Any]") -> None:
+    def _note_anew(self, call: Prepared, request_id: str, value: tuple[int, ...], noted: "asyncio.Future[Any]") -> None:
         """What `Redis.run` does, without a task for a reply that nobody waits for."""
         if not noted.cancelled() and isinstance(noted.exception(), NoScriptError):
-            noted = self._redis.execute("EVAL", keys.NOTE.source, *call)
+            operands = call.operands((keys.reservation(request_id),), value)
+            noted = self._redis.execute("EVAL", call.script.source, *operands)
             noted.add_done_callback(_log_failure)
         else:
             _log_failure(noted)
@@ -239,7 +211,8 @@ class Ledger:
 
     async def heartbeat(self) -> None:
         """Say that this process lives: its reservations stand for as long as it does. Raises RedisError."""
-        seconds, _ = await self._redis.execute("TIME")
+        seconds, microseconds = await self._redis.execute("TIME")
+        self._ahead_ms = int(seconds) * 1000 + int(microseconds) / 1000 - time.time() * 1000
         drained, _ = await asyncio.gather(
             self._redis.execute("GET", keys.DRAINED),
             self._redis.execute("ZADD", keys.PROCESSES, int(seconds), self.process),
@@ -271,6 +244,12 @@ class Ledger:
         """Say goodbye at an orderly stop, when everything is settled. Raises RedisError."""
         if not await self._redis.execute("EXISTS", self._reservations):
             await self._redis.execute("ZREM", keys.PROCESSES, self.process)
+
+    def _keep_hit(self, ask: Ask, admission: Admission) -> None:
+        if admission.stream_id:
+            [request] = ask.requests
+            counted = ask.quota.counters, ask.quota.gate_names
+            self._keep(admission.stream_id, Settlement(request.request_id, admission.event, 0, *counted))
 
     def _keep(self, stream_id: bytes, settlement: Settlement) -> None:
         self._kept[_place(stream_id)] = settlement.record

@@ -1,6 +1,5 @@
 """How a request ended: what its settlement carries."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,14 +10,14 @@ import orjson
 class Settlement:
     """How a request ended: its usage event, the tokens that count, and an answer to keep for `keep_s` seconds.
 
-    `counters` and `gates` are the names in Redis of what the request was counted in.
+    `counters` and `gates` are the names in Redis of what the request was counted in: tuples, known by their values.
     """
 
     request_id: str
     event: bytes
     tokens: int = 0
-    counters: Sequence[str] = ()
-    gates: Sequence[str] = ()
+    counters: tuple[str, ...] = ()
+    gates: tuple[str, ...] = ()
     cached: str = ""
     keep_s: int = 0
     answer: bytes = b""
@@ -36,12 +35,13 @@ class Settlement:
             "request_id": self.request_id,
             "event": self.event.decode(),
             "tokens": self.tokens,
-            "counters": list(self.counters),
-            "gates": list(self.gates),
+            "counters": self.counters,
+            "gates": self.gates,
         }
         return orjson.dumps(kept) + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> Self:
         kept = orjson.loads(line)
-        return cls(kept["request_id"], kept["event"].encode(), kept["tokens"], kept["counters"], kept.get("gates", ()))
+        counters, gates = tuple(kept["counters"]), tuple(kept.get("gates", ()))
+        return cls(kept["request_id"], kept["event"].encode(), kept["tokens"], counters, gates)

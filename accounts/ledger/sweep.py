@@ -5,6 +5,7 @@ from typing import Any, cast
 import orjson
 
 from accounts.ledger import epoch, keys
+from accounts.ledger.calls import operands_of_settling
 from accounts.redis import run_script, sync_client
 
 DEAD_AFTER_S = 20
@@ -45,14 +46,10 @@ def _settle(process: str, request_id: str, reservation: dict[bytes, bytes], curr
     event = _crashed(reservation)
     tokens = event["prompt_tokens"] + event["completion_tokens"]
     counters, gates = (reservation.get(name, b"").decode().split() for name in (b"budgets", b"gates"))
-    names = [
-        keys.reservation(request_id),
-        keys.reservations_of(process),
-        *(keys.SETTLED, keys.USAGE_STREAM, "", keys.EPOCH, keys.SWEPT),
-        *counters,
-        *gates,
-    ]
-    run_script(keys.SETTLE, names, [request_id, orjson.dumps(event), tokens, 0, b"", current, 1, len(counters)])
+    names, arguments = operands_of_settling(process, counters, gates, swept=True)
+    names += [keys.reservation(request_id), ""]
+    arguments += [current, request_id, orjson.dumps(event), tokens, 0, b""]
+    run_script(keys.SETTLE, names, arguments)
 
 
 def _crashed(reservation: dict[bytes, bytes]) -> dict[str, Any]:

@@ -6,11 +6,13 @@
 from accounts.redis.blocking import publish_configuration_version, run_id, run_script, sync_client
 from accounts.redis.door import Redis
 from accounts.redis.names import CONFIGURATION_VERSION, EPOCH, key
+from accounts.redis.prepared import Prepared
 from accounts.redis.script import Script
 
 __all__ = [
     "CONFIGURATION_VERSION",
     "EPOCH",
+    "Prepared",
     "Redis",
     "Script",
     "key",

@@ -11,6 +11,7 @@ from redis.exceptions import NoScriptError, RedisError
 from accounts.redis.address import Address
 from accounts.redis.command import Command
 from accounts.redis.line import Line
+from accounts.redis.prepared import Prepared
 from accounts.redis.script import Script
 
 if settings.EMBEDDED:
@@ -48,15 +49,11 @@ class Redis:
 
     def execute(self, *command: Any) -> "asyncio.Future[Any]":
         """Send a command with others of this turn; await the reply. Raises RedisError."""
-        loop = asyncio.get_running_loop()
-        reply: asyncio.Future[Any] = loop.create_future()
-        if self._probe:
-            reply.set_exception(_not_lately())
-            return reply
-        self._turn.append(Command(self._line.pack(command), reply))
-        if len(self._turn) == 1:
-            loop.call_soon(self._send)
-        return reply
+        return self._issue(self._line.pack(command))
+
+    def call(self, prepared: Prepared, keys: Sequence[Any], args: Sequence[Any] = ()) -> "asyncio.Future[Any]":
+        """The same for a script that was prepared. The reply is a NoScriptError where the server does not know it."""
+        return self._issue(self._line.pack_call(prepared, keys, args))
 
     async def run(self, script: Script, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
         """Call a script; loads it where the server does not know it. Raises RedisError."""
@@ -64,6 +61,24 @@ class Redis:
             return await self.execute("EVALSHA", script.sha, len(keys), *keys, *args)
         except NoScriptError:
             return await self.execute("EVAL", script.source, len(keys), *keys, *args)
+
+    async def run_prepared(self, prepared: Prepared, keys: Sequence[Any], args: Sequence[Any] = ()) -> Any:
+        """`run` for a script that was prepared."""
+        try:
+            return await self.call(prepared, keys, args)
+        except NoScriptError:
+            return await self.execute("EVAL", prepared.script.source, *prepared.operands(keys, args))
+
+    def _issue(self, packed: Any) -> "asyncio.Future[Any]":
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[Any] = loop.create_future()
+        if self._probe:
+            reply.set_exception(_not_lately())
+            return reply
+        self._turn.append(Command(packed, reply))
+        if len(self._turn) == 1:
+            loop.call_soon(self._send)
+        return reply
 
     def _send(self) -> None:
         commands, self._turn = self._turn, []

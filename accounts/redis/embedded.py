@@ -10,6 +10,7 @@ import redis
 from redis.exceptions import RedisError
 
 from accounts.redis.command import Command
+from accounts.redis.prepared import Prepared
 
 MOST_PIPELINES = 8  # at once; what comes meanwhile goes with the next one, which is then fuller
 
@@ -28,6 +29,8 @@ class EmbeddedLine:
     def pack(command: tuple[Any, ...]) -> tuple[Any, ...]:
         """The client packs for itself."""
         return command
+
+    pack_call = staticmethod(Prepared.command)
 
     def send(self, commands: Sequence[Command]) -> None:
         """Send commands together."""

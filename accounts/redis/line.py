@@ -12,6 +12,7 @@ from accounts.redis.address import Address
 from accounts.redis.command import Command
 from accounts.redis.connection import Connection
 from accounts.redis.names import EPOCH
+from accounts.redis.prepared import Prepared
 from accounts.redis.script import SCRIPTS, Script
 
 
@@ -26,6 +27,7 @@ class Line:
     """
 
     pack = staticmethod(hiredis.pack_command)
+    pack_call = staticmethod(Prepared.pack)
 
     def __init__(self, address: Address, on_trouble: Callable[[], None]) -> None:
         self._address = address

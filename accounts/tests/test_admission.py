@@ -58,7 +58,7 @@ def test_settling_twice_counts_once():
     async def work(ledger: Ledger) -> tuple[Month, list[bool]]:
         asked = ask(ledger, "r1", budgets=[BUDGET], tokens=60)
         await ledger.admit(asked)
-        settlement = Settlement("r1", b"{}", tokens=25, counters=[BUDGET.counter(str(asked.quota.month))])
+        settlement = Settlement("r1", b"{}", tokens=25, counters=(BUDGET.counter(str(asked.quota.month)),))
         return asked.quota.month, [await ledger.settle(settlement), await ledger.settle(settlement)]
 
     month, results = with_ledger(work)

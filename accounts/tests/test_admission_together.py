@@ -26,7 +26,7 @@ def test_several_requests_reserve_together_and_settle_apart():
         await ledger.admit(asked)
         [counter] = asked.quota.counters
         assert counted(counter) == (0, 90)
-        await ledger.settle(Settlement("b", b"{}", tokens=10, counters=[counter]))
+        await ledger.settle(Settlement("b", b"{}", tokens=10, counters=(counter,)))
         return counter
 
     assert counted(with_ledger(work)) == (10, 60)
@@ -80,7 +80,7 @@ def test_no_more_than_the_limit_are_under_way_at_once():
             await ledger.admit(ask(ledger, "c", gates=[GATE]))
         assert refused.value.headers["Retry-After"] == "1"
         assert "2 requests at the same time" in refused.value.message
-        await ledger.settle(Settlement("a", b"{}", gates=[GATE.gate]))
+        await ledger.settle(Settlement("a", b"{}", gates=(GATE.gate,)))
         await ledger.admit(ask(ledger, "c", gates=[GATE]))
 
     with_ledger(work)

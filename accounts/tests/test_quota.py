@@ -27,7 +27,6 @@ def test_names_and_limits_stand_in_the_same_order():
     ]
     assert asked.limits == [60, 5, 2]
     assert asked.enforced == [100, -1]
-    assert asked.nothing_enforced == [-1, -1]
 
 
 def test_a_soft_budget_has_a_limit_that_is_not_enforced():
@@ -47,5 +46,5 @@ def test_a_top_up_counts_in_its_month_only():
 def test_a_caller_has_one_quota_for_each_month():
     key = Caller(1, "acme", "UTC", 1, "alice", "", uuid.uuid4(), budgets=(Budget("key", "k", 10),))
     assert key.quota(NOVEMBER) is key.quota(NOVEMBER)
-    assert key.quota(DECEMBER).counters == ["{gw}:budget:key:k:2026-12"]
-    assert key.quota(NOVEMBER).counters == ["{gw}:budget:key:k:2026-11"]
+    assert key.quota(DECEMBER).counters == ("{gw}:budget:key:k:2026-12",)
+    assert key.quota(NOVEMBER).counters == ("{gw}:budget:key:k:2026-11",)

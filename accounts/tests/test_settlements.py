@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisDown
 from accounts.ledger import Ledger, Settlement, Settlements, keys
 from accounts.redis import Redis, sync_client
 
-SETTLEMENT = Settlement("r1", b'{"request_id": "r1"}', tokens=7, counters=["{gw}:budget:user:1:2026-11"])
+SETTLEMENT = Settlement("r1", b'{"request_id": "r1"}', tokens=7, counters=("{gw}:budget:user:1:2026-11",))
 
 
 def redis() -> Any:

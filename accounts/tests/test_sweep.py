@@ -69,7 +69,7 @@ def test_a_settlement_that_comes_after_the_sweep_corrects_it_once():
         counter = await a_stream_under_way(ledger)
         let_it_die()
         await asyncio.to_thread(sweep)
-        late = Settlement("r1", b"{}", tokens=300, counters=[counter])
+        late = Settlement("r1", b"{}", tokens=300, counters=(counter,))
         return counter, [await ledger.settle(late), await ledger.settle(late)]
 
     counter, settled = with_ledger(work)

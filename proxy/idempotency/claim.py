@@ -92,7 +92,7 @@ class Claim:
             entry = await self._redis.execute("GET", self.answer_name)
         except RedisError:
             entry = None
-        found = cache.unpack(entry, self.answer_name, self._scope) if entry else None
+        found = cache.unpack(entry, cache.seal_of(self.answer_name, self._scope)) if entry else None
         if found is None:  # Redis is away, or it was evicted this very moment
             raise unreadable()
         return found.raw

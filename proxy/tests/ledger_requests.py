@@ -44,8 +44,8 @@ class Request:
     held_again: bool = False
 
     @property
-    def counters(self) -> list[str]:
-        return [counter_name(scope, subject, self.month) for scope, subject in subjects_of(self.key)]
+    def counters(self) -> tuple[str, ...]:
+        return tuple(counter_name(scope, subject, self.month) for scope, subject in subjects_of(self.key))
 
     @property
     def reserves(self) -> int:

@@ -37,7 +37,7 @@ def counter() -> str:
 
 def settlement(request_id: str, tokens: int) -> Settlement:
     usage = event(request_id=request_id, month=this_month(), tenant_id=None, prompt_tokens=tokens, completion_tokens=0)
-    return Settlement(request_id, json.dumps(usage).encode(), tokens, [counter()])
+    return Settlement(request_id, json.dumps(usage).encode(), tokens, (counter(),))
 
 
 async def admit(ledger: Ledger, request_id: str, tokens: int = 100) -> None:

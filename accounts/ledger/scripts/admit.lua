@@ -1,75 +1,99 @@
 -- Admit one request, or several of one caller together: all or nothing over every limit that applies, idempotent by
--- request id.
+-- request id. A single one that the cache answers is settled at once, where it may be.
 --
--- KEYS[1] configuration version          KEYS[2] epoch (hash: id, run_id, opens_ms)
--- KEYS[3] the process's reservations     KEYS[4] breakers (hash)
--- KEYS[5] the cached answer ('' : none is wanted)
--- then one rolling window for each rate limit (sorted set of request ids by microsecond),
+-- KEYS: what is counted: one rolling window for each rate limit (sorted set of request ids by microsecond),
 -- then one gate for each limit of concurrent requests (set of request ids),
--- then one counter for each budget (hash with `spent` and `reserved`),
--- then one reservation for each request (hash)
+-- then one counter for each budget (hash with `spent` and `reserved`);
+-- then configuration version, epoch (hash: id, run_id, opens_ms), the process's reservations, breakers (hash),
+-- settled requests (sorted set, by ms), usage stream,
+-- then the cached answer ('' : none is wanted), and one reservation for each request (hash)
 --
--- ARGV[1] configuration version that the caller decided on     ARGV[2] epoch that the process belongs to
--- ARGV[3] and ARGV[4] when the budgets' month begins and ends (ms)
--- ARGV[5], ARGV[6], ARGV[7], ARGV[8] how many rate limits, gates, budgets and requests there are
+-- ARGV[1], ARGV[2], ARGV[3], ARGV[4] how many rate limits, gates, budgets and requests there are
+-- ARGV[5] and ARGV[6] when the budgets' month begins and ends (ms)
 -- then each rate limit (requests in any 60 seconds), each gate's limit,
--- each budget's limit (tokens), or -1 where it is only counted,
--- then for each request its id, its record (the usage event as far as it is known, JSON) and the tokens to reserve
+-- each budget's limit (tokens), or -1 where it is only counted;
+-- then the configuration version that the caller decided on, the epoch that the process belongs to,
+-- 1 if budgets may refuse, or 0,
+-- the seal: what the cached answer begins with, or it is another one,
+-- when the request was asked (ms), or '' if an answer from the cache is settled by itself, as others are,
+-- then for each request its id, its usage event as far as it is known (an open JSON object), the rest of it if its
+-- process dies (JSON, which closes the object), and the tokens to reserve
 --
 -- Returns, having done nothing:
 --   {'STALE', current version}          the configuration changed: decide again
 --   {'EPOCH', current epoch or ''}      the counters were rebuilt, or have to be: join first
 --   {'CLOSED', ms}                      the counters were rebuilt just now: wait until every process has joined
 --   {'OTHER_MONTH', Redis time (ms)}    it is not that month: decide again
+--   {'GONE'}                            it was settled by an answer that the cache no longer has: ask as another request
 --   {'RATE', time, windows, which, ms until there is room}
 --   {'BUSY', time, windows, which}      the gate number `which` lets nobody else through
 --   {'BUDGET', time, windows, which, spent, reserved}
 -- or, having counted the requests:
---   {'CACHED', time, windows, answer}
+--   {'CACHED', time, windows, entry}                     counted, with nothing reserved
+--   {'CACHED', time, windows, entry, stream id, event}   counted and settled; '' and '' if that was done before
 --   {'ADMITTED', time, windows, breakers (flat), spent and reserved of each budget (flat)}
 -- `windows` is flat: for each rate limit the requests in its window and the time (ms) until the oldest one leaves it.
 local WINDOW_US = 60 * 1000000
-local rates, gates, budgets, requests = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local rates, gates, budgets, requests = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+local month_begins, month_ends = tonumber(ARGV[5]), tonumber(ARGV[6])
 
-local function window(i) return KEYS[5 + i] end
-local function gate(i) return KEYS[5 + rates + i] end
-local function counter(i) return KEYS[5 + rates + gates + i] end
-local function reservation(i) return KEYS[5 + rates + gates + budgets + i] end
-local function limit_of_rate(i) return tonumber(ARGV[8 + i]) end
-local function limit_of_gate(i) return tonumber(ARGV[8 + rates + i]) end
-local function limit_of_budget(i) return tonumber(ARGV[8 + rates + gates + i]) end
-local first_request = 8 + rates + gates + budgets
-local function id_of(i) return ARGV[first_request + 3 * i - 2] end
-local function record_of(i) return ARGV[first_request + 3 * i - 1] end
-local function tokens_of(i) return tonumber(ARGV[first_request + 3 * i]) end
+local function window(i) return KEYS[i] end
+local function gate(i) return KEYS[rates + i] end
+local function counter(i) return KEYS[rates + gates + i] end
+local names = rates + gates + budgets
+local VERSION, EPOCH, RESERVATIONS = KEYS[names + 1], KEYS[names + 2], KEYS[names + 3]
+local BREAKERS, SETTLED, USAGE, CACHED = KEYS[names + 4], KEYS[names + 5], KEYS[names + 6], KEYS[names + 7]
+local function reservation(i) return KEYS[names + 7 + i] end
 
-local decided_on, current = tonumber(ARGV[1]), tonumber(redis.call('GET', KEYS[1]) or '0')
+local function limit_of_rate(i) return tonumber(ARGV[6 + i]) end
+local function limit_of_gate(i) return tonumber(ARGV[6 + rates + i]) end
+local function limit_of_budget(i) return tonumber(ARGV[6 + rates + gates + i]) end
+local rest = 6 + names
+local decided_on, member_of, enforces = tonumber(ARGV[rest + 1]), ARGV[rest + 2], ARGV[rest + 3] == '1'
+local seal, asked_ms = ARGV[rest + 4], tonumber(ARGV[rest + 5])
+local function id_of(i) return ARGV[rest + 4 * i + 2] end
+local function event_of(i) return ARGV[rest + 4 * i + 3] end
+local function record_of(i) return event_of(i) .. ARGV[rest + 4 * i + 4] end
+local function tokens_of(i) return tonumber(ARGV[rest + 4 * i + 5]) end
+
+local current = tonumber(redis.call('GET', VERSION) or '0')
 if decided_on < current then
   return {'STALE', current}
 end
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = math.floor(now_us / 1000)
-local epoch = redis.call('HMGET', KEYS[2], 'id', 'opens_ms')
-if epoch[1] ~= ARGV[2] then
+local epoch = redis.call('HMGET', EPOCH, 'id', 'opens_ms')
+if epoch[1] ~= member_of then
   return {'EPOCH', epoch[1] or ''}
 end
 if tonumber(epoch[2]) > now_ms then
   return {'CLOSED', tonumber(epoch[2]) - now_ms}
 end
 if decided_on > current then -- the publishing was lost: the caller read it from the database
-  redis.call('SET', KEYS[1], decided_on)
+  redis.call('SET', VERSION, decided_on)
 end
-if now_ms < tonumber(ARGV[3]) or now_ms >= tonumber(ARGV[4]) then
+if now_ms < month_begins or now_ms >= month_ends then
   return {'OTHER_MONTH', now_ms}
 end
+
+local answer = CACHED ~= '' and redis.call('GET', CACHED)
+if answer and string.sub(answer, 1, #seal) ~= seal then
+  answer = false
+end
+-- The same call came before, and only its reply was lost: whoever was admitted then is admitted now.
+local is_held = redis.call('EXISTS', reservation(1)) == 1
+local was_settled = CACHED ~= '' and asked_ms and redis.call('ZSCORE', SETTLED, id_of(1))
+if was_settled and not answer then
+  return {'GONE'}
+elseif is_held and asked_ms then -- it was admitted to ask a provider, and the answer came into the cache since
+  answer = false
+end
+local known = is_held or was_settled
 
 local function ms_until_left(entry)
   return entry[2] and math.ceil((tonumber(entry[2]) + WINDOW_US - now_us) / 1000) or 0
 end
-
--- The same call came before, and only its reply was lost: whoever was admitted then is admitted now.
-local known = redis.call('EXISTS', reservation(1)) == 1
 
 local windows, full, longest_ms = {}, nil, 0
 for i = 1, rates do
@@ -97,7 +121,35 @@ for i = 1, gates do
   end
 end
 
-local answer = KEYS[5] ~= '' and redis.call('GET', KEYS[5])
+local function enter_windows(i)
+  for j = 1, rates do
+    redis.call('ZADD', window(j), now_us, id_of(i))
+    redis.call('PEXPIRE', window(j), WINDOW_US / 1000)
+  end
+end
+
+local counters = {}
+for i = 1, budgets do
+  counters[i] = counter(i)
+end
+
+-- The second line of an entry, after the seal, is what it adds to the usage event: a JSON object.
+local function settle_as_hit()
+  local line_ends = string.find(answer, '\n', #seal + 1, true)
+  local event = string.format('%s,"status":"cached","latency_ms":%d,%s', event_of(1),
+    math.max(0, now_ms - asked_ms), string.sub(answer, #seal + 2, line_ends - 1))
+  enter_windows(1)
+  redis.call('ZADD', SETTLED, now_ms, id_of(1))
+  return redis.call('XADD', USAGE, '*', 'event', event, 'counted', '0', 'counters', table.concat(counters, ' ')), event
+end
+if answer and asked_ms then
+  local stream_id, event = '', ''
+  if not known then
+    stream_id, event = settle_as_hit()
+  end
+  return {'CACHED', now_ms, windows, answer, stream_id, event}
+end
+
 local tokens = 0
 for i = 1, requests do
   tokens = tokens + tokens_of(i)
@@ -107,7 +159,7 @@ for i = 1, budgets do
   local counts = redis.call('HMGET', counter(i), 'spent', 'reserved')
   local spent, reserved = tonumber(counts[1] or '0'), tonumber(counts[2] or '0')
   local limit = limit_of_budget(i)
-  if not answer and not known and limit >= 0 and spent + reserved + tokens > limit then
+  if enforces and not answer and not known and limit >= 0 and spent + reserved + tokens > limit then
     return {'BUDGET', now_ms, windows, i, spent, reserved}
   end
   counted[2 * i - 1] = spent
@@ -116,22 +168,18 @@ end
 
 local function reserve(i)
   local reserved = answer and 0 or tokens_of(i)
-  local counters, gated = {}, {}
-  for j = 1, rates do
-    redis.call('ZADD', window(j), now_us, id_of(i))
-    redis.call('PEXPIRE', window(j), WINDOW_US / 1000)
-  end
+  local gated = {}
+  enter_windows(i)
   for j = 1, gates do
     gated[j] = gate(j)
     redis.call('SADD', gate(j), id_of(i))
   end
   for j = 1, budgets do
-    counters[j] = counter(j)
     redis.call('HINCRBY', counter(j), 'reserved', reserved)
   end
   redis.call('HSET', reservation(i), 'record', record_of(i), 'tokens', reserved,
     'budgets', table.concat(counters, ' '), 'gates', table.concat(gated, ' '))
-  redis.call('SADD', KEYS[3], id_of(i))
+  redis.call('SADD', RESERVATIONS, id_of(i))
 end
 if not known then
   for i = 1, requests do
@@ -141,4 +189,4 @@ end
 if answer then
   return {'CACHED', now_ms, windows, answer}
 end
-return {'ADMITTED', now_ms, windows, redis.call('HGETALL', KEYS[4]), counted}
+return {'ADMITTED', now_ms, windows, redis.call('HGETALL', BREAKERS), counted}
