@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from proxy.meter import join
 from proxy.upstreams.sse import DONE, event
 
 # Of the completion, what does not stand in every chunk as it is; of a choice, what goes into its chunks in parts.
@@ -16,7 +15,7 @@ def as_stream(completion: dict[str, Any], *, usage_chunk: bool) -> bytes:
 
     `completion` has choices with messages, as `proxy.meter` makes sure of before an answer is kept.
     """
-    return join([event(chunk) for chunk in chunks_of(completion, usage_chunk=usage_chunk)]) + DONE
+    return b"".join([event(chunk).raw for chunk in chunks_of(completion, usage_chunk=usage_chunk)]) + DONE
 
 
 def chunks_of(completion: dict[str, Any], *, usage_chunk: bool = False) -> Iterator[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Reading an answer as it passes: is it content yet, is it whole, what did it use."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from proxy.upstreams.base import Answer, Event, TokenCount
@@ -80,7 +80,3 @@ def texts_of(message: dict[str, Any]) -> list[str]:
     """What a message or delta says: its content, reasoning, refusal and tool calls, as texts to count tokens of."""
     said = [value for name, value in message.items() if value and name not in NOT_SAID]
     return [value if isinstance(value, str) else str(value) for value in said]
-
-
-def join(events: Sequence[Event]) -> bytes:
-    return events[0].raw if len(events) == 1 else b"".join([event.raw for event in events])

@@ -3,28 +3,32 @@
 import asyncio
 from collections.abc import Callable
 
+# How often in a period it is looked whether anything was heard: silence is noticed at most a look late.
+LOOKS = 16
+
 
 class SilenceWatch:
-    """Calls `act` each time that nothing was noted for so many seconds (0: never). One timer, however much is noted."""
+    """Calls `act` each time that nothing was heard for so many seconds (0: never).
+
+    Set `heard` whenever something is: that is all it costs, however much is heard. One timer looks at it.
+    """
 
     def __init__(self, period_s: float, act: Callable[[], None]) -> None:
-        self._period_s = period_s
+        self.heard = False
         self._act = act
+        self._silent_looks = 0
         self._loop = asyncio.get_running_loop()
-        self._last = self._loop.time()
-        self._timer = self._loop.call_at(self._last + period_s, self._look) if period_s else None
-
-    def note(self) -> None:
-        self._last = self._loop.time()
+        self._pause_s = period_s / LOOKS
+        self._timer = self._loop.call_later(self._pause_s, self._look) if period_s else None
 
     def stop(self) -> None:
         if self._timer:
             self._timer.cancel()
 
     def _look(self) -> None:
-        is_silent = self._loop.time() - self._last >= self._period_s
-        if is_silent:
-            self.note()
-        self._timer = self._loop.call_at(self._last + self._period_s, self._look)
-        if is_silent:
+        self._silent_looks = 0 if self.heard else self._silent_looks + 1
+        self.heard = False
+        self._timer = self._loop.call_later(self._pause_s, self._look)
+        if self._silent_looks >= LOOKS:
+            self._silent_looks = 0
             self._act()

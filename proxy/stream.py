@@ -57,10 +57,12 @@ class Stream:
                 await self._may_go_on.wait()
 
     async def _flow_from(self, source: PushSource, take: Take) -> None:
+        feed = self.meter.feed
+
         def take_noted(events: Sequence[Event]) -> None:
-            watch.note()
+            watch.heard = True
             try:
-                self.meter.feed(events)
+                feed(events)
             except UpstreamFailure:
                 if heard := list(_sound(events)):  # which was counted, so the caller gets it
                     take(heard)
@@ -87,7 +89,7 @@ class Stream:
 
     def go_on(self) -> None:
         if self._silence_watch:
-            self._silence_watch.note()  # until now it was the caller who was waited for
+            self._silence_watch.heard = True  # until now it was the caller who was waited for
         self._may_go_on.set()
         if isinstance(self._source, PushSource):
             self._source.go_on()

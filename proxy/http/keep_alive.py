@@ -38,7 +38,7 @@ class KeepAlive:
             comment.result()
         await self._write(data)
         self._is_writing = False
-        self._watch.note()
+        self._watch.heard = True
 
     def _fill_silence(self) -> None:
         if not self._is_writing and self._comment is None:

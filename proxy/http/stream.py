@@ -12,7 +12,6 @@ from proxy.errors import UpstreamError
 from proxy.gateway import Gateway
 from proxy.http.outlet import Outlet
 from proxy.http.response import EventStreamResponse, Write, set_headers
-from proxy.meter import join
 from proxy.silence import SilenceWatch
 from proxy.stream import Stream
 from proxy.upstreams.base import Event
@@ -89,8 +88,8 @@ class EventStream(EventStreamResponse):
         if not self._usage_chunk and self._stream.meter.tokens:  # one of these may tell them
             events = [event for event in events if not _is_usage_chunk(event)]
         if events:
-            self._outlet.write(join(events))
-            self._silence.note()
+            self._outlet.write(events[0].raw if len(events) == 1 else b"".join([event.raw for event in events]))
+            self._silence.heard = True
         if len(self._delivered) >= self._checkpoint:
             self._checkpoint += CHECKPOINT_EVERY
             self._gateway.checkpoint(self._call)

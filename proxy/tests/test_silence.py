@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proxy.silence import SilenceWatch
+from proxy.silence import LOOKS, SilenceWatch
 
 
 class Timer:
@@ -28,8 +28,8 @@ class Clock:
     def time(self) -> float:
         return self.now
 
-    def call_at(self, when: float, fire: Callable[[], None]) -> Timer:
-        self.timers.append(Timer(when, fire))
+    def call_later(self, seconds: float, fire: Callable[[], None]) -> Timer:
+        self.timers.append(Timer(self.now + seconds, fire))
         return self.timers[-1]
 
     def pass_time(self, seconds: float) -> None:
@@ -56,32 +56,32 @@ def test_silence_is_told_each_time_that_it_has_lasted_a_period(clock: Clock):
     assert told == [1010, 1020, 1030]
 
 
-def test_a_note_puts_it_off(clock: Clock):
+def test_what_is_heard_puts_it_off_and_it_is_noticed_at_most_a_look_late(clock: Clock):
     told: list[float] = []
     watch = SilenceWatch(10.0, lambda: told.append(clock.now))
     for _ in range(7):
         clock.pass_time(6)
-        watch.note()
+        watch.heard = True
     assert told == []
-    clock.pass_time(9.5)
+    clock.pass_time(10)
     assert told == []
-    clock.pass_time(0.5)
-    assert told == [1052]
+    clock.pass_time(10 / LOOKS)
+    assert told == [1052.5]
 
 
-def test_one_timer_at_a_time_is_set_however_much_is_noted(clock: Clock):
+def test_one_timer_at_a_time_is_set_however_much_is_heard(clock: Clock):
     watch = SilenceWatch(10.0, lambda: None)
     for _ in range(1000):
         clock.pass_time(0.01)
-        watch.note()
-    assert len(clock.timers) <= 2
+        watch.heard = True
+    assert len(clock.timers) <= LOOKS + 1
     assert sum(timer.is_due_some_time for timer in clock.timers) == 1
 
 
 def test_a_period_of_0_watches_nothing(clock: Clock):
     told: list[float] = []
     watch = SilenceWatch(0, lambda: told.append(clock.now))
-    watch.note()
+    watch.heard = True
     assert clock.timers == []
     watch.stop()
     assert told == []

@@ -9,6 +9,7 @@ import pytest
 from conftest import PATIENCE_S
 from proxy.idempotency.recording import RecordedStream
 from proxy.meter import Meter
+from proxy.silence import LOOKS
 from proxy.stream import Stream
 from proxy.tests.stream_ends import STOP, Caller, Provider, Pulled, Silent, event, pull_stream, said, wire_stream
 from proxy.upstreams.sse import DONE, KEEP_ALIVE
@@ -180,17 +181,22 @@ async def test_the_time_that_a_caller_took_is_not_the_providers_silence(monkeypa
     """A watch that looks the moment after a caller has caught up counts from there."""
     now = 1000.0
     monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+
+    async def pass_looks(count: int) -> None:
+        nonlocal now
+        for _ in range(count):
+            now += 10.0 / LOOKS
+            await turns()
+
     stream = Stream(Silent(), Meter(), [], 10.0)
     flowing = asyncio.ensure_future(stream.flow(lambda _: None))
     await asyncio.sleep(0)
     stream.hold()
-    now += 9.9
+    await pass_looks(LOOKS - 1)
     stream.go_on()
-    now += 0.2
-    await turns()
+    await pass_looks(LOOKS)
     assert not flowing.done()
-    now += 10
-    await turns()
+    await pass_looks(1)
     assert flowing.done()
     assert "fell silent" in str(flowing.exception())
 

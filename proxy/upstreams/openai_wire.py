@@ -89,10 +89,13 @@ class WireStream(PushSource):
     def flow(self, take: Take) -> asyncio.Future[None]:
         """Hand over all that is still to come; for a stream that was read from before."""
 
+        parser = self._parser
+
         def take_bytes(data: bytes) -> bool:
-            if events := self._parse(data):
+            if events := parser.feed(data) if data else parser.end():
                 take(events)
-            return self._ended
+            self._ended = ended = parser.done or not data
+            return ended
 
         if self._answer is None:
             raise RuntimeError("Read from the stream first.")

@@ -78,7 +78,7 @@ class Response:
         self._take = take
         unread, self._unread, self._unread_bytes = self._unread, [], 0
         for data in unread:
-            self._hand_over(data)
+            self.add(data)
         if self._is_whole or self._failure:
             self._tell_of_end()
         if not self._is_held:  # by a `take` that cannot keep up already
@@ -119,24 +119,25 @@ class Response:
             self._waiter = None
 
     def add(self, data: bytes) -> None:
-        if self._take:
-            self._hand_over(data)
+        """More of the body has come; b"" is its end, where it is handed over."""
+        if (take := self._take) is None:
+            self._keep(data)
             return
+        end = self._waiter
+        if end is None or end.done():
+            return
+        try:
+            if take(data):
+                end.set_result(None)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where `flow` is awaited
+            end.set_exception(error)
+
+    def _keep(self, data: bytes) -> None:
         self._unread.append(data)
         self._unread_bytes += len(data)
         if self._unread_bytes > MAX_UNREAD_BYTES:
             self._connection.pause()
         self.wake()
-
-    def _hand_over(self, data: bytes) -> None:
-        end = self._waiter
-        if self._take is None or end is None or end.done():
-            return
-        try:
-            if self._take(data):
-                end.set_result(None)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where `flow` is awaited
-            end.set_exception(error)
 
     def end(self, failure: UpstreamFailure | None = None) -> None:
         """Nothing more will come: the body is whole, or this is what broke it off. What was said first, counts."""
@@ -148,7 +149,7 @@ class Response:
 
     def _tell_of_end(self) -> None:
         if self._take and self._is_whole:
-            self._hand_over(b"")
+            self.add(b"")
         elif self._take and self._failure and self._waiter and not self._waiter.done():
             self._waiter.set_exception(self._failure)
         self.wake()
