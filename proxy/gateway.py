@@ -6,6 +6,7 @@ finish   settle and record, in a task that outlives the caller
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from proxy.breakers import Breakers
 from proxy.call import Call
 from proxy.catalogue import Catalogue
 from proxy.errors import NoUsableModel, UpstreamRejected
-from proxy.metering import measure
+from proxy.metering import is_measured, measure
 from proxy.relay import Relay
 from proxy.upstreams import Upstreams
 from proxy.upstreams.failures import UpstreamFailure
@@ -41,6 +42,9 @@ SETTLE_PATIENCE_S = 5.0
 
 # What an older configuration may have caused.
 REFUSALS = (InvalidCredential, NotPermitted, NotFound, NoUsableModel)
+
+# These statuses bill no tokens.
+USED_NOTHING = frozenset({"failed", "rejected"})
 
 Decide = Callable[[Catalogue], Awaitable[Call]]
 DecideAll = Callable[[Catalogue], Awaitable[Sequence[Call]]]
@@ -153,14 +157,18 @@ class Gateway:
             self.finish(call, hung_up)
 
     def finish(self, call: Call, error: BaseException | None = None, *, answer: bytes = b"") -> None:
-        """Settle and record the call, whatever becomes of its caller.
+        """Settle and record the call, in a moment and whatever becomes of its caller.
 
         `error` is what ended it, None an answer; `answer`: a whole one that may be kept in the cache. A call that the
         cache answered may be settled by its admission.
         """
         if call.admission and call.admission.is_settled:
             return
-        self.settlements.start(self._settle(call, *_outcome(call, error), answer))
+        status, error_code = _outcome(call, error)
+        if status in USED_NOTHING or is_measured(call):  # the answer goes out first
+            self.settlements.begin_soon(functools.partial(self._settlement, call, status, error_code, answer))
+        else:
+            self.settlements.start(self._count_and_settle(call, status, error_code, answer))
 
     @contextmanager
     def finish_on_error(self, call: Call) -> Iterator[None]:
@@ -181,21 +189,21 @@ class Gateway:
     def _begin(self, call: Call) -> None:
         self.ledger.begin(call.request_id)
 
-    async def _settle(self, call: Call, status: str, error_code: str, answer: bytes) -> None:
-        if status not in {"failed", "rejected"}:
-            await measure(call)
+    async def _count_and_settle(self, call: Call, status: str, error_code: str, answer: bytes) -> None:
+        await measure(call)
+        await self.settlements.settle(self._settlement(call, status, error_code, answer))
+
+    def _settlement(self, call: Call, status: str, error_code: str, answer: bytes) -> Settlement:
         keep = bool(answer) and call.is_cacheable
-        await self.settlements.settle(
-            Settlement(
-                request_id=call.request_id,
-                event=call.usage_event(status, error_code),
-                tokens=call.tokens.total if call.tokens else 0,
-                counters=call.quota.counters,
-                gates=call.quota.gate_names,
-                cached=call.cached_name if keep else "",
-                keep_s=call.route.cache_ttl_s if keep else 0,
-                answer=call.pack(answer) if keep else b"",
-            )
+        return Settlement(
+            request_id=call.request_id,
+            event=call.usage_event(status, error_code),
+            tokens=call.tokens.total if call.tokens else 0,
+            counters=call.quota.counters,
+            gates=call.quota.gate_names,
+            cached=call.cached_name if keep else "",
+            keep_s=call.route.cache_ttl_s if keep else 0,
+            answer=call.pack(answer) if keep else b"",
         )
 
     def _loaded(self) -> Catalogue:

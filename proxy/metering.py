@@ -8,20 +8,22 @@ from proxy.upstreams.base import TokenCount
 from proxy.upstreams.tokenizer import count_prompt_tokens, count_tokens
 
 
+def is_measured(call: Call) -> bool:
+    """Set the call's `tokens` if they are known without counting: whether they are."""
+    if call.tokens is None and call.meter and call.meter.tokens:
+        call.tokens, call.quality = call.meter.tokens, "reported"
+    elif call.tokens is None and (call.cached or call.served_by is None):  # or it ended while no provider was at work
+        call.tokens = TokenCount()
+    return call.tokens is not None
+
+
 async def measure(call: Call) -> None:
     """Set the call's `tokens` and their `quality`. Counting is CPU work: it runs in a thread."""
-    if call.tokens is not None:
+    if is_measured(call) or call.served_by is None:
         return
-    if call.cached:
-        call.tokens = TokenCount()
-    elif call.meter and call.meter.tokens:
-        call.tokens, call.quality = call.meter.tokens, "reported"
-    elif call.served_by is None:  # it ended while no provider was at work
-        call.tokens = TokenCount()
-    else:
-        model, delivered = call.served_by.target.model, list(call.meter.delivered) if call.meter else []
-        call.tokens = await asyncio.to_thread(_count, model, call.body, delivered)
-        call.quality = "counted"
+    model, delivered = call.served_by.target.model, list(call.meter.delivered) if call.meter else []
+    call.tokens = await asyncio.to_thread(_count, model, call.body, delivered)
+    call.quality = "counted"
 
 
 def _count(model: str, body: dict[str, Any], delivered: list[str]) -> TokenCount:

@@ -8,7 +8,7 @@ import socket
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,14 @@ class Ledger:
 
     async def _settle(self, settlement: Settlement) -> bool:
         reply = await self._redis.run_prepared(*self._calls.settlement(settlement, self.epoch))
+        return self.note_settled(settlement, reply)
+
+    def begin_to_settle(self, settlement: Settlement) -> "asyncio.Future[Any]":
+        """The first try of `settle`, not waited for: pass the reply, if there is one, to `note_settled`."""
+        return self._redis.call(*self._calls.settlement(settlement, self.epoch))
+
+    def note_settled(self, settlement: Settlement, reply: Sequence[Any]) -> bool:
+        """What `settle` says and raises."""
         if reply[0] == b"EPOCH":
             raise EpochEnded(reply[1].decode())
         self._open.pop(settlement.request_id, None)

@@ -1,9 +1,10 @@
 """Settlements outlive their callers: a client's hang-up, a Redis outage, and a restart of this process."""
 
 import asyncio
+import functools
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,15 @@ LONGEST_PAUSE_S = 2.0
 
 
 class Settlements:
-    """Runs each settlement in a task of its own, until Redis has it or, at a stop, the spool file has."""
+    """Sees to each settlement until Redis has it or, at a stop, the spool file has."""
 
     def __init__(self, ledger: Ledger, folder: Path) -> None:
         self._ledger = ledger
         self._folder = folder
         self._file = folder / f"{ledger.process}.jsonl"
         self._waits = False  # whether Redis refused the last one
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._unsettled: dict[str, Settlement] = {}
         self._spooled: set[str] = set()
 
@@ -37,6 +39,27 @@ class Settlements:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def begin_soon(self, make: Callable[[], Settlement]) -> None:
+        """Settle in the next turn of the event loop, without a task unless Redis does not take it at once."""
+        self._loop.call_soon(self._begin, make)
+
+    def _begin(self, make: Callable[[], Settlement]) -> None:
+        settlement = make()
+        self._unsettled[settlement.request_id] = settlement
+        reply = self._ledger.begin_to_settle(settlement)
+        self._tasks.add(reply)
+        reply.add_done_callback(functools.partial(self._end, settlement))
+
+    def _end(self, settlement: Settlement, reply: "asyncio.Future[Any]") -> None:
+        self._tasks.discard(reply)
+        try:
+            self._ledger.note_settled(settlement, reply.result())
+        except (RedisError, EpochEnded, asyncio.CancelledError):
+            self.start(self.settle(settlement))
+        else:
+            self._waits = False
+            del self._unsettled[settlement.request_id]
 
     async def settle(self, settlement: Settlement) -> None:
         """Settle, however long Redis is away, or its counters are being rebuilt."""
@@ -86,8 +109,10 @@ class Settlements:
 
     async def close(self, patience_s: float) -> None:
         """Wait for what is under way; spool what Redis does not take in time."""
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=patience_s)
+        gives_up = self._loop.time() + patience_s
+        await asyncio.sleep(0)  # for what shall begin soon
+        while self._tasks and (left_s := gives_up - self._loop.time()) > 0:
+            await asyncio.wait(self._tasks, timeout=left_s)
         for task in self._tasks:
             task.cancel()
         self._waits = bool(self._unsettled)

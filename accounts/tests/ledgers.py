@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, cast
 
+import pytest
+from redis.exceptions import ConnectionError as RedisDown
+
 from accounts.ledger import Ledger, keys
 from accounts.redis import Redis, run_id, sync_client
 
@@ -29,6 +32,17 @@ def with_ledger(work: Callable[[Ledger], Awaitable[T]]) -> T:
             await client.close()
 
     return asyncio.run(run())
+
+
+def take_redis_away(patch: pytest.MonkeyPatch) -> None:
+    """Let every command of an event loop fail, in this process, for as long as the patch holds."""
+
+    def refuse(redis: Redis, packed: object) -> "asyncio.Future[object]":
+        reply: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        reply.set_exception(RedisDown("refused"))
+        return reply
+
+    patch.setattr(Redis, "_issue", refuse)
 
 
 def counted(counter: str) -> tuple[int, int]:

@@ -30,6 +30,14 @@ class AwayLedger(Ledger):
             raise RedisDown("refused")
         return await super().settle(settlement)
 
+    def begin_to_settle(self, settlement: Settlement) -> "asyncio.Future[Any]":
+        if not self.failures:
+            return super().begin_to_settle(settlement)
+        self.failures -= 1
+        reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        reply.set_exception(RedisDown("refused"))
+        return reply
+
 
 def settle(spool: Path, *, failures: int, patience_s: float, recover: bool = False) -> None:
     """One life of a web process: it settles r1, or takes up what an earlier life spooled, and stops."""
@@ -40,15 +48,16 @@ def settle(spool: Path, *, failures: int, patience_s: float, recover: bool = Fal
         if recover:
             settlements.recover()
         else:
-            settlements.start(settlements.settle(SETTLEMENT))
+            settlements.begin_soon(lambda: SETTLEMENT)
         await settlements.close(patience_s)
         await client.close()
 
     asyncio.run(live())
 
 
-def test_a_settlement_waits_for_redis(tmp_path: Path):
-    settle(tmp_path, failures=2, patience_s=5)
+@pytest.mark.parametrize("failures", [0, 1, 2])
+def test_a_settlement_waits_for_redis(failures: int, tmp_path: Path):
+    settle(tmp_path, failures=failures, patience_s=5)
     assert redis().xlen(keys.USAGE_STREAM) == 1
     assert list(tmp_path.iterdir()) == []
 

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from redis.exceptions import ConnectionError as RedisDown
 
 from accounts.errors import PartUnavailable
-from accounts.redis import Redis, sync_client
+from accounts.redis import sync_client
+from accounts.tests.ledgers import take_redis_away
 from comparisons.models import Comparison
 from comparisons.recording import drain as recording
 from comparisons.run import Run
@@ -175,11 +175,8 @@ def test_without_redis_nothing_is_asked_twice(
     settings.GATEWAY_LEDGER_DOWN = "open"
     ask(gateway, cast)
 
-    async def fail(*command: object) -> None:
-        raise RedisDown("refused")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Redis, "execute", lambda self, *command: fail(*command))
+        take_redis_away(patch)
         refused = ask(gateway, cast)
     assert_refused(refused, 503, "gateway_error", "ledger_unavailable")
     assert len(provider.received) == 2

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from redis.exceptions import ConnectionError as RedisDown
 
 from accounts.models import APIKey
-from accounts.redis import Redis, sync_client
+from accounts.redis import sync_client
+from accounts.tests.ledgers import take_redis_away
 from conftest import Cast, Catalogue, LiveGateway, Member, wait_until
 from proxy.idempotency import claim, recording
 from proxy.models import Usage
@@ -338,11 +338,8 @@ def test_without_redis_nothing_is_carried_out_twice(
     settings.GATEWAY_LEDGER_DOWN = "open"
     ask(gateway, cast.alice)
 
-    async def fail(*command: object) -> None:
-        raise RedisDown("refused")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Redis, "execute", lambda self, *command: fail(*command))
+        take_redis_away(patch)
         refused = ask(gateway, cast.alice)
     assert_refused(refused, 503, "gateway_error", "ledger_unavailable")
     assert int(refused.headers["retry-after"]) > 0

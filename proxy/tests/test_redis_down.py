@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from redis.exceptions import ConnectionError as RedisDown
 
 from accounts.models import User
-from accounts.redis import Redis
+from accounts.tests.ledgers import take_redis_away
 from conftest import Cast, Catalogue, LiveGateway
 from proxy.models import Usage
 from proxy.tests.fake_provider import FakeProvider, text
@@ -21,11 +20,7 @@ def redis_down(monkeypatch: pytest.MonkeyPatch, gateway: LiveGateway, cast: Cast
     """Lets every command fail from now on; call it to let Redis come back."""
     ask(gateway, cast.alice.headers)  # the key is known, the catalogue loaded
     with monkeypatch.context() as patch:
-
-        async def fail(*command: object) -> None:
-            raise RedisDown("refused")
-
-        patch.setattr(Redis, "execute", lambda self, *command: fail(*command))
+        take_redis_away(patch)
         yield patch.undo
 
 
