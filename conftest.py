@@ -25,6 +25,7 @@ import uvloop
 from django.conf import settings
 from django.core.cache import cache
 from django.core.management import call_command
+from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker, Settings
 
@@ -33,6 +34,7 @@ from accounts.models import APIKey, Tenant, User
 from accounts.sql import health
 from accounts.tests.clock import RedisClock
 from accounts.tests.ledgers import open_empty_redis
+from accounts.tests.tables import empty_tables
 from proxy.http.server import Server, configuration
 from proxy.models import ChainLink, Model, ModelChain, Provider, Usage
 from proxy.tests.fake_provider import FakeProvider
@@ -47,6 +49,7 @@ CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow one guards nothing here
+    TransactionTestCase._fixture_teardown = lambda case: empty_tables()
     config.addinivalue_line("markers", "services: needs real Postgres and Redis (make test-services)")
     config.addinivalue_line("markers", "both_loops: an async test that runs under asyncio's own event loop and uvloop")
     config.addinivalue_line("markers", "browser: needs Chromium, and runs where `services` do")

@@ -6,10 +6,10 @@ from typing import Any
 
 import httpx
 import pytest
-from django.core.management import call_command
 from pytest_django import DjangoDbBlocker
 
 from accounts.models import APIKey
+from accounts.tests.tables import empty_tables
 from comparisons.models import Comparison, Note, Vote
 from comparisons.recording.drain import drain
 from conftest import Cast, Catalogue, live_gateway, make_cast
@@ -50,7 +50,7 @@ def house(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
             asked = http.post("/compare_models", json=ASK, headers=cast.alice.headers).json()
             drain()
             yield House(http, cast, revoked, asked["id"])
-        call_command("flush", interactive=False, verbosity=0)
+        empty_tables()
 
 
 @pytest.fixture(params=list(ROUTES.values()), ids=list(ROUTES))

@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
-from django.core.management import call_command
 from pytest_django import DjangoDbBlocker, Settings
 from redis.exceptions import ConnectionError as RedisDown
 
 from accounts.ledger import Ledger
+from accounts.tests.tables import empty_tables
 from conftest import PASSWORD, Cast, Catalogue, live_gateway, make_cast
 from gateway_project.tests.described import CHAT, MESSAGES, Document, events, generated
 from proxy.tests.fake_provider import FakeProvider, answer, chunks, completion, error, hang, stream
@@ -47,7 +47,7 @@ def site(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[
             httpx.Client(base_url=gateway.url, headers=cast.alice.headers, timeout=30) as http,
         ):
             yield Site(cast, provider, http)
-        call_command("flush", interactive=False, verbosity=0)
+        empty_tables()
 
 
 TOOL_CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}

@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 import pytest
-from django.core.management import call_command
 from pytest_django import DjangoDbBlocker
 
+from accounts.tests.tables import empty_tables
 from conftest import Cast, Catalogue, LiveGateway, live_gateway, make_cast
 from proxy.tests.fake_provider import FakeProvider, text
 from proxy.tests.raw_server import a_pool
@@ -73,7 +73,7 @@ def _site(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
         options: Any = {"headers": {"Cache-Control": "no-store"}, "timeout": 30}
         with live_gateway() as gateway, httpx.Client(base_url=gateway.url, **options) as http:
             yield Site(gateway, cast, catalogue, provider, http)
-        call_command("flush", interactive=False, verbosity=0)
+        empty_tables()
 
 
 @pytest.fixture
