@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from accounts.tests.admin_pages import make_operator
-from comparisons.tests.browser.conftest import PATIENCE_MS
+from comparisons.tests.browser.conftest import PATIENCE_MS, NewContext
 from comparisons.tests.rows import make_comparison
 from conftest import PASSWORD, Cast, Catalogue, LiveGateway
 from proxy.tests.usage_events import append, event
@@ -29,16 +29,20 @@ def told() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def admin(gateway: LiveGateway, cast: Cast, catalogue: Catalogue, browser: Browser, told: list[str]) -> Page:
+def admin(
+    gateway: LiveGateway,
+    cast: Cast,
+    catalogue: Catalogue,
+    new_context: NewContext,
+    told: list[str],
+) -> Page:
     """The overview, as an operator sees it who has just signed in."""
     make_operator()
     catalogue.chain("default", catalogue.demo("echo"))
     append(event(request_id=REQUEST_ID, tenant_id=cast.acme.pk, user_id=cast.alice.user.pk))
     drain()
     make_comparison(cast.alice.user, "fake/good", "fake/poor")
-    context = browser.new_context(base_url=gateway.url, viewport={"width": 1440, "height": 900})
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
+    page = new_context(viewport={"width": 1440, "height": 900}).new_page()
     page.on("pageerror", lambda error: told.append(str(error)))
     page.on("console", lambda said: told.append(said.text) if said.type in {"error", "warning"} else None)
     page.set_default_timeout(PATIENCE_MS)
