@@ -6,6 +6,7 @@ are those marked `browser`, unless GATEWAY_TEST_BROWSER is set. These need Chrom
 """
 
 import asyncio
+import gc
 import os
 import shutil
 import socket
@@ -16,21 +17,27 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import lru_cache
 from types import SimpleNamespace
 
 import django_ratelimit.core
+import httpx
 import openai
 import pytest
 import uvloop
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.core.cache import cache
 from django.core.management import call_command
 from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker, Settings
+from whitenoise.middleware import WhiteNoiseMiddleware
+from whitenoise.responders import StaticFile
 
 import gateway_project.celery  # noqa: F401 - the current application of tests, too
 from accounts.models import APIKey, Tenant, User
+from accounts.models.user import Role
 from accounts.sql import health
 from accounts.tests.clock import RedisClock
 from accounts.tests.ledgers import open_empty_redis
@@ -49,15 +56,42 @@ CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow one guards nothing here
-    TransactionTestCase._fixture_teardown = lambda case: empty_tables()
+    patch = pytest.MonkeyPatch()
+    patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty_tables())
+    _read_once(patch)
     config.addinivalue_line("markers", "services: needs real Postgres and Redis (make test-services)")
     config.addinivalue_line("markers", "both_loops: an async test that runs under asyncio's own event loop and uvloop")
     config.addinivalue_line("markers", "browser: needs Chromium, and runs where `services` do")
 
 
+def _read_once(patch: pytest.MonkeyPatch) -> None:
+    """What every client of a test would read anew: httpx's the certificate authorities, Django's all static files."""
+    patch.setattr("httpx._transports.default.create_ssl_context", lru_cache(httpx.create_ssl_context))
+    files: dict[str, StaticFile] = {}
+    list_files = WhiteNoiseMiddleware.add_files_from_finders
+
+    def add_files(middleware: WhiteNoiseMiddleware) -> None:
+        if not files:
+            list_files(middleware)
+            files.update(middleware.files)
+        middleware.files.update(files)
+
+    patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files)
+
+
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
     own = {"asyncio": asyncio.new_event_loop}
     return {**own, "uvloop": uvloop.new_event_loop} if item.get_closest_marker("both_loops") else own
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """A million objects that stay: the garbage collector need not look through them while they are made, nor later."""
+    gc.disable()
+    yield
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -126,16 +160,30 @@ def cast(db: None) -> Cast:
 
 
 def make_cast() -> Cast:
-    acme, globex = (Tenant.objects.create(name=name) for name in ("acme", "globex"))
-
-    def member(username: str, tenant: Tenant, role: str = "member") -> Member:
-        user = User.objects.create_user(
-            username, f"{username}@example.com", PASSWORD, tenant=tenant, role=role, requests_per_minute=0
-        )
-        row, key = APIKey.issue(user, f"{username}'s key")
-        return Member(user, key, row)
-
-    return Cast(acme, globex, member("alice", acme), member("bob", acme, "tenant_admin"), member("charlie", globex))
+    """One insert for each kind: every second test starts here, and each change of the configuration is counted."""
+    acme, globex = Tenant.objects.bulk_create([Tenant(name="acme"), Tenant(name="globex")])
+    users = User.objects.bulk_create(
+        [
+            User(
+                username=username,
+                email=f"{username}@example.com",
+                password=make_password(PASSWORD),
+                tenant=tenant,
+                role=role,
+                is_staff=role == Role.TENANT_ADMIN,
+                requests_per_minute=0,
+            )
+            for username, tenant, role in [
+                ("alice", acme, Role.MEMBER),
+                ("bob", acme, Role.TENANT_ADMIN),
+                ("charlie", globex, Role.MEMBER),
+            ]
+        ]
+    )
+    rows = [APIKey(user=user, name=f"{user.username}'s key") for user in users]
+    keys = [row.assign_key() for row in rows]
+    APIKey.objects.bulk_create(rows)
+    return Cast(acme, globex, *(Member(*member) for member in zip(users, keys, rows, strict=True)))
 
 
 @pytest.fixture(autouse=True)
