@@ -1,9 +1,9 @@
-"""Tenants, users and keys of a case, made in a process with Django: JSON in, JSON out.
+"""Tenants, users and keys of each case, made in a process with Django: a line of JSON in, a line of JSON out.
 
     echo '[{"name": "acme", "users": [{"name": "alice", "keys": [{}]}]}]' | python -m benchmarks.exactness.cast URL
 
 URL is the provider's. Budgets and limits are optional: `budget` of a tenant, user or key, `requests_per_minute` of a
-user (none unless given). Prints the same with the rows' ids and the keys. The first call makes the chains, too.
+user (none unless given). Prints the same with the rows' ids and the keys. The first line makes the chains, too.
 """
 
 import json
@@ -19,10 +19,11 @@ def main() -> None:
     django.setup()
     from django.db import transaction  # noqa: PLC0415 - models load after django.setup()
 
-    with transaction.atomic():
-        make_chains(sys.argv[1])
-        made = [make_tenant(tenant) for tenant in json.load(sys.stdin)]
-    print(json.dumps(made))
+    for line in sys.stdin:
+        with transaction.atomic():
+            make_chains(sys.argv[1])
+            made = [make_tenant(tenant) for tenant in json.loads(line)]
+        print(json.dumps(made), flush=True)
 
 
 def make_chains(base_url: str) -> None:

@@ -173,6 +173,7 @@ class Stage:
             self.manage("migrate", "--verbosity", "0")
             self.sql = stack.enter_context(psycopg.connect(self.database_url, autocommit=True))
             self._start_all(stack)
+            self._cast = self._start_cast(stack)
             self._stack = stack.pop_all()
         return self
 
@@ -193,6 +194,14 @@ class Stage:
             stack.callback(self.processes[name].kill)
         wait_until(self._is_ready, "the gateway to be ready", STARTUP_S)
 
+    def _start_cast(self, stack: contextlib.ExitStack) -> "subprocess.Popen[str]":
+        """One process makes the cast of all cases: loading Django takes longer than that."""
+        command = [sys.executable, "-m", "benchmarks.exactness.cast", f"{self.provider_url}/v1"]
+        pipe = subprocess.PIPE
+        cast = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdin=pipe, stdout=pipe, text=True)
+        stack.callback(cast.communicate)  # it ends with its input
+        return cast
+
     def _make_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         return {
@@ -208,21 +217,22 @@ class Stage:
 
     def manage(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Run a command of manage.py to its end."""
-        return self.run([sys.executable, "manage.py", *arguments], check=check)
-
-    def run(self, command: list[str], *, given: str = "", check: bool = True) -> "subprocess.CompletedProcess[str]":
-        done = subprocess.run(
-            command, cwd=ROOT, env=self._environment, input=given, capture_output=True, text=True, check=False
-        )
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self._environment, capture_output=True, text=True, check=False)
         if check and done.returncode:
             raise Stalled(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
         return done
 
     def make_cast(self, *tenants: dict[str, Any]) -> list[Key]:
         """Make tenants with users and keys, as `cast.py` describes them; returns the keys in their order."""
-        command = [sys.executable, "-m", "benchmarks.exactness.cast", f"{self.provider_url}/v1"]
-        made = json.loads(self.run(command, given=json.dumps(tenants)).stdout)
-        return list(_keys(made))
+        asked, answer = self._cast.stdin, self._cast.stdout
+        assert asked
+        assert answer
+        print(json.dumps(tenants), file=asked, flush=True)
+        made = answer.readline()
+        if not made:
+            raise Stalled(f"making the cast failed, with exit code {self._cast.wait(10)}")
+        return list(_keys(json.loads(made)))
 
     @property
     def web_processes(self) -> dict[str, int]:
