@@ -24,6 +24,7 @@ import django_ratelimit.core
 import httpx
 import openai
 import pytest
+import uvicorn
 import uvloop
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
@@ -292,21 +293,36 @@ def gateway(transactional_db: None) -> Iterator[LiveGateway]:
         yield gateway
 
 
+class PromptServer(Server):
+    """Says that it listens, and ends when it is told to; uvicorn's looks ten times a second whether it should."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config, stop_patience_s=0)
+        self.listens = threading.Event()
+        self.end = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        self.listens.set()
+        ticking = asyncio.create_task(super().main_loop())
+        await self.end.wait()
+        ticking.cancel()
+
+
 @contextmanager
 def live_gateway() -> Iterator[LiveGateway]:
     """A gateway on a port of its own, for as long as the block lasts."""
     from gateway_project.asgi import application  # noqa: PLC0415 - needs the settings of the test
 
     listener = socket.create_server(("127.0.0.1", 0))
-    server = Server(configuration(application), stop_patience_s=0)
+    server = PromptServer(configuration(application))
     loop = uvloop.new_event_loop()
     thread = threading.Thread(target=loop.run_until_complete, args=[server.serve([listener])], daemon=True)
     thread.start()
-    wait_until(lambda: server.started, "the gateway to listen")
+    assert server.listens.wait(PATIENCE_S), "the gateway does not listen"
     try:
         yield LiveGateway(f"http://127.0.0.1:{listener.getsockname()[1]}")
     finally:
-        server.should_exit = True
+        loop.call_soon_threadsafe(server.end.set)
         thread.join(PATIENCE_S)
         assert not thread.is_alive()
         loop.close()
