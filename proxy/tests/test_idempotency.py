@@ -249,16 +249,11 @@ def test_a_caller_who_hung_up_finds_the_answer_at_the_next_try(
 ):
     gate = Gate(text("First"))
     provider.on("one", gate, text("Second"))
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.post(
-            f"{gateway.url}{CHAT}",
-            json={"model": "fake/one", "messages": [{"role": "user", "content": "Hi"}]},
-            headers={**cast.alice.headers, **KEY},
-            timeout=0.3,
-        )
-    wait_until(lambda: bool(provider.received), "the provider to be asked")
+    with connect(gateway.url) as connection:
+        connection.sendall(_chat(cast.alice, "order 1", stream=False))
+        wait_until(lambda: bool(provider.received), "the provider to be asked")
     gate.open()
-    assert content(ask(gateway, cast.alice)) == "First"
+    assert content(ask(gateway, cast.alice, stream=False)) == "First"
     assert [row.status for row in recorded(2)] == ["ok", "cached"]
 
 

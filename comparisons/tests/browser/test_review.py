@@ -63,14 +63,10 @@ def test_the_list_walks_by_j_and_k(visit: Visit, rows: list[Comparison]):
     for key in ("j", "j", "j", "k"):
         page.keyboard.press(key)
     expect(page.locator(".item .open").nth(1)).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Number 1")
-    page.keyboard.press("j")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Number 0")
-    page.keyboard.press("k")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Number 1")
-    page.keyboard.press("u")
-    expect(page.get_by_role("heading", level=1)).to_have_text("History")
+    for key, title in (("Enter", "Number 1"), ("j", "Number 0"), ("k", "Number 1"), ("u", "History")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("heading", level=1)).to_have_text(title)
+        page.wait_for_load_state("load")  # the next key is heard once the scripts have run
 
 
 @pytest.mark.parametrize(("key", "verdict"), [("2", "B"), ("t", "Tie"), ("x", "All bad")])
