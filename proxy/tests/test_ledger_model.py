@@ -175,8 +175,10 @@ class LedgerModel(LedgerWorld):
         for request, state in waiting:  # what comes back in the stream is drained before the counters are rebuilt
             request.note_record(state)
             self.is_safe &= not (recorded and state == "swept" and request.state == "settled")
-        for request in self.known.values():  # a living process brings along what it has not settled itself
-            request.held_again = self.is_alive(request) and request.state == "swept"
+        for request in self.known.values():
+            if self.is_alive(request):  # it brings along what it has not settled itself
+                request.held_again = request.state == "swept"
+            request.is_marked = request.is_marked and not request.recorded  # the marks of before are gone
         for process in self.processes:
             self.release_strays(process.ledger)
 
