@@ -1,7 +1,6 @@
 """Who may compare, and see what was compared."""
 
 from django.http import HttpRequest
-from rest_framework.request import Request
 
 from accounts.callers import Caller
 from accounts.credentials import NO_CREDENTIAL
@@ -39,5 +38,3 @@ class ComparisonView(AsyncAPIView):
     @property
     def is_page(self) -> bool:
         return has_session(self.request._request)
-
-    request: Request

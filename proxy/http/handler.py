@@ -8,14 +8,13 @@ routes do not use. This one sends no `request_started` or `request_finished`: wh
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import lru_cache
-from io import BytesIO
 from typing import Any, Protocol, Self, cast
 
-from django.core.handlers.asgi import ASGIRequest
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
 from proxy.http.asgi import Receive, Scope, Send
+from proxy.http.request import WholeRequest
 from proxy.http.response import LiveResponse, set_header
 
 # In the scope: the request's exchange, if it is our own server that asks.
@@ -43,10 +42,11 @@ class LeanHandler:
                 hang_up.task.uncancel()
 
     async def _answer(self, match: ResolverMatch, scope: Scope, body: bytes, send: Send) -> None:
-        request = ASGIRequest(dict(scope), BytesIO(body))
-        request.META["CONTENT_LENGTH"] = str(len(body))  # a chunked body has none, and REST framework goes by it
-        request.resolver_match = match
-        response = await match.func(request, *match.args, **match.kwargs)
+        request = WholeRequest(scope, body, match)
+        view: Any = match.func
+        view = view.cls(**view.initkwargs)
+        view.setup(request, *match.args, **match.kwargs)
+        response: HttpResponseBase = await view.dispatch(request, *match.args, **match.kwargs)
         set_header(response, "x-request-id", scope["gateway.request_id"])
         if isinstance(response, LiveResponse):
             if exchange := scope.get(EXCHANGE):

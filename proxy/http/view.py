@@ -5,17 +5,14 @@ from typing import Any, NoReturn
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.views import APIView
 
 from accounts.errors import MethodNotAllowed
 from accounts.networks import client_ip
-from accounts.parsers import StrictJSONParser
-from proxy.http.request import JSONRequest
+from proxy.http.request import JSONRequest, WholeRequest
 from proxy.http.response import set_header
 
 OVERHEAD = "x-gateway-overhead-ms"
-PARSERS, NEGOTIATOR = (StrictJSONParser(),), DefaultContentNegotiation()
 
 
 class AsyncAPIView(APIView):
@@ -31,15 +28,12 @@ class AsyncAPIView(APIView):
     http_method_names = ["get", "head", "post"]
     view_is_async = True  # Django would look at the handlers, which decorators (drf-spectacular's) may have wrapped
 
-    def initialize_request(self, request: HttpRequest, *args: Any, **kwargs: Any) -> JSONRequest:
-        context = self.get_parser_context(request)
-        return JSONRequest(request, parsers=PARSERS, negotiator=NEGOTIATOR, parser_context=context)
+    request: JSONRequest
 
-    async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
+    async def dispatch(self, request: WholeRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         began = time.perf_counter()
-        self.args, self.kwargs = args, kwargs
-        self.request = self.initialize_request(request, *args, **kwargs)
-        method = (request.method or "").lower()
+        self.request = JSONRequest(request)
+        method = request.method.lower()
         known = method in self.http_method_names
         handler: Any = getattr(self, method, None) if known else None
         handler = handler or self.http_method_not_allowed
@@ -59,18 +53,17 @@ class AsyncAPIView(APIView):
     @property
     def request_id(self) -> str:
         """The id that the ASGI entry point gave this request."""
-        scope = getattr(self.request._request, "scope", None) or {}
-        return str(scope.get("gateway.request_id", ""))
+        return str(self.request._request.scope["gateway.request_id"])
 
     @property
     def client_ip(self) -> str:
-        meta = self.request.META
-        return client_ip(meta.get("REMOTE_ADDR", ""), meta.get("HTTP_X_FORWARDED_FOR"))
+        client = self.request._request.scope.get("client")
+        return client_ip(client[0] if client else "", self.request.headers.get("x-forwarded-for"))
 
 
 def with_gateway_headers(response: HttpResponseBase, began: float) -> HttpResponseBase:
     """What every answer says, also of a request that asked no provider. `began`: by `time.perf_counter`."""
-    if OVERHEAD not in response.headers:  # else it comes from a call, with the others
+    if OVERHEAD not in response.headers._store:  # else it comes from a call, with the others
         for name, value in gateway_headers(began).items():
             set_header(response, name, value)
     return response

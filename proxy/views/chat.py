@@ -34,7 +34,7 @@ class ChatCompletions(AsyncAPIView):
         chat = ChatRequest.parse(request.data, list_required=self.names_listed)
         options = Options.parse(request.headers)
         gateway = running()
-        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        length = len(request.body)
 
         async def decide(catalogue: Catalogue) -> Call:
             caller = await gateway.credentials.authenticate(request.headers, self.client_ip)

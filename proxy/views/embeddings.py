@@ -38,7 +38,7 @@ class Embeddings(AsyncAPIView):
                 body=embedding.body,
                 streamed=False,
                 tags=options.tags,
-                prompt_bytes=int(request.META.get("CONTENT_LENGTH") or 0),
+                prompt_bytes=len(request.body),
                 deadline_s=options.deadline_s(route.deadline_s),
             )
 
