@@ -13,6 +13,7 @@ from accounts.errors import InvalidCredential, NotPermitted
 from accounts.models import APIKey, User
 from accounts.models.api_key import is_well_formed
 from accounts.networks import within
+from accounts.setting import setting
 from accounts.sql import health, run_sql
 from accounts.tokens import read_access_token
 
@@ -96,7 +97,7 @@ class Credentials:
         """
         verdicts = self._verdicts
         future = verdicts.get(name)
-        if future is None or (future.done() and health.silence_s() > settings.GATEWAY_KNOWN_KEYS_S):
+        if future is None or (future.done() and health.silence_s() > setting("GATEWAY_KNOWN_KEYS_S")):
             if len(verdicts) >= MOST_VERDICTS:
                 verdicts.clear()
             future = verdicts[name] = asyncio.ensure_future(run_sql(ask))

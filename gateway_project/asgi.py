@@ -5,7 +5,6 @@ import os
 import time
 from functools import lru_cache
 
-from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.urls import Resolver404, ResolverMatch, resolve
 from starlette.middleware.cors import CORSMiddleware
@@ -14,6 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
 django_application = get_asgi_application()  # loads the apps, which the imports below need
 
 from accounts.errors import GatewayError, error_response  # noqa: E402
+from accounts.setting import setting  # noqa: E402
 from gateway_project.django_answers import completed  # noqa: E402
 from gateway_project.lifespan import lifespan  # noqa: E402
 from proxy.call import new_request_id  # noqa: E402
@@ -30,7 +30,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(scope, receive, send)
         return
-    cors = _cors(tuple(settings.CORS_ALLOWED_ORIGINS)) if settings.CORS_ALLOWED_ORIGINS else None
+    allowed = setting("CORS_ALLOWED_ORIGINS")
+    cors = _cors(tuple(allowed)) if allowed else None
     if cors and (origin := _origin(scope)) and cors.is_allowed_origin(origin):
         await cors(scope, receive, send)
     else:
@@ -47,7 +48,7 @@ async def route(scope: Scope, receive: Receive, send: Send) -> None:
     began = time.perf_counter()
     request_id = scope["gateway.request_id"] = new_request_id()
     try:
-        body = await read_body(receive)
+        body = await read_body(scope, receive)
     except GatewayError as refusal:
         await send_response(with_gateway_headers(error_response(refusal, request_id), began), send)
         return

@@ -113,7 +113,7 @@ class Call:
             headers["x-gateway-model"] = self._served_model
             headers["x-gateway-provider"] = self._provider
         if self.cached:
-            headers["Age"] = str(self.cached.age_s)
+            headers["age"] = str(self.cached.age_s)
         if (self.tokens or self.cached) and not self.streamed:
             dollars, millionths = divmod(self.cost_microusd, 1_000_000)
             headers["x-gateway-cost-usd"] = f"{dollars}.{millionths:06}"

@@ -10,8 +10,9 @@ import asyncio
 from django.conf import settings
 
 from accounts.errors import BodyTooLarge, InvalidRequest
-from proxy.http.asgi import Message, Receive
-from proxy.http.eager import begin
+from accounts.setting import setting
+from proxy.http.asgi import Message, Receive, Scope
+from proxy.http.handler import EXCHANGE, Exchange
 
 # A refused body is read on up to this many times the limit: a client that is still sending would not see the answer.
 DRAINED_BODIES = 4
@@ -28,15 +29,22 @@ class BodyBrokenOff(InvalidRequest):
     code = "body_broken_off"
 
 
-async def read_body(receive: Receive) -> bytes:
+async def read_body(scope: Scope, receive: Receive) -> bytes:
     """The whole body; raises BodyTooLarge, BodyTooSlow, BodyBrokenOff."""
-    body = _Body(settings.GATEWAY_MAX_BODY_BYTES)
-    rest = begin(body.read(receive))
-    if rest is None:  # the usual: it was here with its headers
-        return body.whole()
+    limit: int = setting("GATEWAY_MAX_BODY_BYTES")
+    exchange: Exchange | None = scope.get(EXCHANGE)
+    whole = exchange.body_at_hand() if exchange else None
+    if whole is None:
+        return await _received(_Body(limit), receive)
+    if len(whole) > limit:
+        raise _too_large(limit)
+    return whole
+
+
+async def _received(body: "_Body", receive: Receive) -> bytes:
     try:
         async with asyncio.timeout(settings.GATEWAY_BODY_TIMEOUT_S):
-            await rest
+            await body.read(receive)
     except TimeoutError as error:
         if not body.is_too_large:
             raise BodyTooSlow(
@@ -72,9 +80,7 @@ class _Body:
     def whole(self) -> bytes:
         """Raises BodyTooLarge."""
         if self.is_too_large:
-            raise BodyTooLarge(
-                f"The body is larger than {self.limit // 2**20} MB. Send less, or ask the operator for a higher limit."
-            )
+            raise _too_large(self.limit)
         return bytes(self.data)
 
     async def read(self, receive: Receive) -> None:
@@ -88,3 +94,9 @@ class _Body:
             if not self.is_too_large:
                 self.data += chunk
             more = message.get("more_body", False) and self._size <= self.limit * DRAINED_BODIES
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(
+        f"The body is larger than {limit // 2**20} MB. Send less, or ask the operator for a higher limit."
+    )

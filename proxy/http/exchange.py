@@ -1,8 +1,8 @@
 """One request of a caller's connection and its answer: uvicorn's, faster where answers are ours."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import cast
 
 from uvicorn._types import (
     ASGI3Application,
@@ -13,11 +13,16 @@ from uvicorn._types import (
 )
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from proxy.http.asgi import Scope
+from proxy.http.handler import EXCHANGE
+
 # Headers that say how an answer ends.
 SPECIAL = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 SPECIAL_LENGTHS = frozenset(map(len, SPECIAL))
 # Control characters other than the tab and those that end a line.
 FORBIDDEN = bytes({*range(0x20), 0x7F} - {*b"\t\r\n"})
+# What a line may hold stays as it is.
+OF_A_LINE = bytes(ord("?") if code in {*FORBIDDEN, *b"\r\n"} else code for code in range(256))
 
 
 class Exchange(RequestResponseCycle):
@@ -56,6 +61,34 @@ class Exchange(RequestResponseCycle):
         if not self.response_started or not self.chunked_encoding or self.flow.write_paused or self.disconnected:
             return False
         self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        return True
+
+    def answer_at_once(self, status: int, headers: Mapping[str, tuple[str, str]], body: bytes) -> bool:
+        """Write a whole answer, if nothing has to be waited for, without a coroutine. Says whether it did.
+
+        `headers`: name and value by the name in lower case, as Django keeps them, with the length of the body.
+        """
+        is_special = self.scope["method"] == "HEAD" or not body or "connection" in headers
+        if is_special or self.response_started or self.flow.write_paused or self.disconnected:
+            return False
+        lines = [f"{name}: {value}" for name, (_, value) in headers.items()]
+        checked = "".join(lines).encode("latin-1")
+        if checked != checked.translate(OF_A_LINE):
+            return False
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        self.transport.write(
+            b"".join(
+                (
+                    STATUS_LINE[status],
+                    *(b"%b: %b\r\n" % header for header in self.default_headers),
+                    "\r\n".join(lines).encode("latin-1"),
+                    b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n",
+                    body,
+                )
+            )
+        )
+        self._complete()
         return True
 
     async def _begin(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> None:
@@ -121,20 +154,47 @@ class Exchange(RequestResponseCycle):
             self._told_of_hang_up()
 
     async def run_asgi(self, app: ASGI3Application) -> None:
-        async def until_stopped(*arguments: Any) -> None:
-            try:
-                await app(*arguments)
-            except asyncio.CancelledError:  # the server ends what did not end by itself: nothing to report
-                self.hang_up()
-                self.transport.close()
+        """As uvicorn's, in one coroutine. What the server ends did not end by itself: nothing to report."""
+        try:
+            await app(self.scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            self.hang_up()
+            self.transport.close()
+        except Exception:
+            self.logger.exception("Exception in ASGI application")
+            await self._fail()
+        else:
+            if not self.response_complete and not self.disconnected:
+                self.logger.error("ASGI callable returned without completing response.")
+                await self._fail()
+        finally:
+            self.on_response = _nothing  # which refers to the connection, as the connection does to this
+            cast(Scope, self.scope).pop(EXCHANGE, None)
 
-        await super().run_asgi(until_stopped)
+    async def _fail(self) -> None:
+        if self.response_started:
+            self.transport.close()
+        else:
+            await self.send_500_response()
+
+    def body_at_hand(self) -> bytes | None:
+        """The body, if all of it is here; None if it is to be received."""
+        if self.more_body or self.waiting_for_100_continue or self.disconnected or self.body_broke_off:
+            return None
+        body, self.body = bytes(self.body), bytearray()
+        self.message_event.clear()
+        self.flow.resume_reading()
+        return body
 
     async def receive(self) -> ASGIReceiveEvent:
         message: ASGIReceiveEvent = {"type": "http.disconnect"}
         if not self.body_broke_off:
             message = await super().receive()
         return {"type": "http.disconnect"} if self.body_broke_off else message
+
+
+def _nothing() -> None:
+    pass
 
 
 class OldExchange(Exchange):

@@ -6,7 +6,7 @@ routes do not use. This one sends no `request_started` or `request_finished`: wh
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from functools import lru_cache
 from typing import Any, Protocol, Self, cast
 
@@ -24,6 +24,12 @@ EXCHANGE = "gateway.exchange"
 class Exchange(Protocol):
     """What our own server can do beyond ASGI (`proxy.http.exchange`)."""
 
+    def body_at_hand(self) -> bytes | None: ...
+
+    def answer_at_once(self, status: int, headers: Mapping[str, tuple[str, str]], body: bytes) -> bool: ...
+
+    async def send(self, message: Any) -> None: ...
+
     def tell_of_hang_up(self, told: Callable[[], None] | None) -> None: ...
 
     def write_at_once(self, data: bytes) -> bool: ...
@@ -33,27 +39,24 @@ class LeanHandler:
     """Serves one matched route. A hang-up cancels the view, and so the call to the provider."""
 
     async def __call__(self, match: ResolverMatch, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
+        request = WholeRequest(scope, body, match)
+        view: Any = match.func  # of which only what REST framework's `as_view` made it for is needed
+        view = view.cls(**view.initkwargs)
+        view.setup(request, *match.args, **match.kwargs)
         with HangUp(scope, receive) as hang_up:
             try:
-                await self._answer(match, scope, body, send)
+                response: HttpResponseBase = await view.dispatch(request, *match.args, **match.kwargs)
+                set_header(response, "x-request-id", scope["gateway.request_id"])
+                if isinstance(response, LiveResponse):
+                    if exchange := scope.get(EXCHANGE):
+                        response.write_at_once = exchange.write_at_once
+                    await _send_live(response, send)
+                else:
+                    await send_response(response, send, scope.get(EXCHANGE))
             except asyncio.CancelledError:
                 if not hang_up.happened:  # not the caller but the server: it is stopping
                     raise
                 hang_up.task.uncancel()
-
-    async def _answer(self, match: ResolverMatch, scope: Scope, body: bytes, send: Send) -> None:
-        request = WholeRequest(scope, body, match)
-        view: Any = match.func
-        view = view.cls(**view.initkwargs)
-        view.setup(request, *match.args, **match.kwargs)
-        response: HttpResponseBase = await view.dispatch(request, *match.args, **match.kwargs)
-        set_header(response, "x-request-id", scope["gateway.request_id"])
-        if isinstance(response, LiveResponse):
-            if exchange := scope.get(EXCHANGE):
-                response.write_at_once = exchange.write_at_once
-            await _send_live(response, send)
-        else:
-            await send_response(response, send)
 
 
 class HangUp:
@@ -92,10 +95,13 @@ class HangUp:
         self._cancel()
 
 
-async def send_response(response: HttpResponseBase, send: Send) -> None:
+async def send_response(response: HttpResponseBase, send: Send, exchange: Exchange | None = None) -> None:
     """Send an answer that is all here."""
     body = b"".join(response) if not response.streaming else b""
     set_header(response, "content-length", str(len(body)))
+    is_seen = exchange is None or send != exchange.send  # on its way: CORS adds headers
+    if exchange and not is_seen and exchange.answer_at_once(response.status_code, response.headers._store, body):
+        return
     await send({"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)})
     await send({"type": "http.response.body", "body": body})
 

@@ -9,11 +9,12 @@ Write = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
 def set_headers(response: HttpResponseBase, headers: Mapping[str, str]) -> None:
-    """As Django would, at a fraction of the cost for values that need no encoding: each answer has a dozen of ours."""
-    plain = {name.lower(): (name, value) for name, value in headers.items() if value.isascii() and value.isprintable()}
-    response.headers._store.update(plain)
-    for name, value in headers.items():
-        if name.lower() not in plain:
+    """As Django would, at a fraction of the cost for names in lower case, and values that need no encoding."""
+    values = "".join(headers.values())
+    if values.isascii() and values.isprintable():
+        response.headers._store.update({name: (name, value) for name, value in headers.items()})
+    else:
+        for name, value in headers.items():
             response.headers[name] = value
 
 

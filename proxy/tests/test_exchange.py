@@ -34,6 +34,9 @@ class Flow:
     async def drain(self) -> None:
         await self.has_room.wait()
 
+    def resume_reading(self) -> None:
+        pass
+
 
 def exchange(kind: type[Exchange] = Exchange, *, method: str = "POST", keep_alive: bool = True) -> Exchange:
     logger = logging.getLogger(__name__)
@@ -189,3 +192,56 @@ async def test_an_answer_with_more_or_less_than_it_announced_is_an_error():
     for said in (b"{", b"{  }"):
         with pytest.raises(RuntimeError, match="Content-Length"):
             await answered(exchange(), [JSON, (b"content-length", b"2")], said)
+
+
+HEADERS = {"content-type": ("Content-Type", "application/json"), "content-length": ("content-length", "2")}
+
+
+async def test_a_whole_answer_is_written_at_once():
+    answer = exchange(keep_alive=False)
+    assert answer.answer_at_once(200, HEADERS, b"{}")
+    wire = cast(Wire, answer.transport)
+    head = b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-type: application/json\r\ncontent-length: 2\r\n"
+    assert wire.written == [head + b"connection: close\r\n\r\n{}"]
+    assert wire.is_closed
+    assert answer.response_complete
+
+
+@pytest.mark.parametrize("value", ["a\r\nset-cookie: b=c", "a\nb", "a\rb", "a\0b", "a\x7fb"])
+async def test_an_answer_with_a_header_that_would_become_two_is_not_written_at_once(value: str):
+    answer = exchange()
+    assert not answer.answer_at_once(200, {**HEADERS, "x-name": ("x-name", value)}, b"{}")
+    assert not answer.answer_at_once(200, {**HEADERS, value: (value, "1")}, b"{}")
+    assert cast(Wire, answer.transport).written == []
+
+
+async def test_what_is_no_plain_answer_is_not_written_at_once():
+    slow, gone = exchange(), exchange()
+    cast(Any, slow.flow).write_paused = True
+    gone.hang_up()
+    assert not slow.answer_at_once(200, HEADERS, b"{}")
+    assert not gone.answer_at_once(200, HEADERS, b"{}")
+    assert not exchange(method="HEAD").answer_at_once(200, HEADERS, b"{}")
+    assert not exchange().answer_at_once(204, HEADERS, b"")
+    assert not exchange().answer_at_once(200, {**HEADERS, "connection": ("connection", "close")}, b"{}")
+
+
+async def test_a_body_that_is_here_need_not_be_received():
+    asked = exchange()
+    asked.body += b"{"
+    assert asked.body_at_hand() is None
+    asked.body += b"}"
+    asked.more_body = False
+    assert asked.body_at_hand() == b"{}"
+    receiving = asyncio.ensure_future(asked.receive())
+    await asyncio.sleep(0)
+    assert not receiving.done()
+    asked.hang_up()
+    assert (await receiving)["type"] == "http.disconnect"
+
+
+async def test_a_body_that_broke_off_is_not_at_hand():
+    asked = exchange()
+    asked.more_body = False
+    asked.break_off()
+    assert asked.body_at_hand() is None
