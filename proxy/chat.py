@@ -99,20 +99,20 @@ def require_name(value: Any, param: str) -> str:
 
 def check_fields(body: Mapping[str, Any], types: Mapping[str, FieldType] = TYPES) -> None:
     """Raises InvalidRequest for forbidden fields, and for OpenAI's fields of the wrong type."""
-    if forbidden := FORBIDDEN.intersection(body):
-        param = min(forbidden)
+    if not FORBIDDEN.isdisjoint(body):
+        param = min(FORBIDDEN.intersection(body))
         raise InvalidRequest(f"{param} may not be sent: the gateway decides where calls go. Remove it.", param=param)
     check_types(body, types)
 
 
 def check_types(body: Mapping[str, Any], types: Mapping[str, FieldType]) -> None:
     """Raises InvalidRequest for fields of the wrong type."""
-    for name in types.keys() & body.keys():
-        _check_type(name, body[name], types[name])
+    for name, value in body.items():
+        if name in types:
+            _check_type(name, value, *types[name])
 
 
-def _check_type(name: str, value: Any, field_type: FieldType) -> None:
-    types, expected = field_type
+def _check_type(name: str, value: Any, types: tuple[type, ...], expected: str) -> None:
     if value is None and name != "messages":
         return
     # In Python a bool is an int; in JSON it is not.

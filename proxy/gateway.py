@@ -8,9 +8,9 @@ finish   settle and record, in a task that outlives the caller
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -170,16 +170,9 @@ class Gateway:
         else:
             self.settlements.start(self._count_and_settle(call, status, error_code, answer))
 
-    @contextmanager
-    def finish_on_error(self, call: Call) -> Iterator[None]:
+    def finish_on_error(self, call: Call) -> "FinishOnError":
         """Finish the call if what happens inside fails, or the caller hangs up."""
-        try:
-            yield
-        except BaseException as error:
-            if isinstance(error, GatewayError):
-                error.headers = {**call.headers(), **error.headers}
-            self.finish(call, error)
-            raise
+        return FinishOnError(self, call)
 
     def checkpoint(self, call: Call) -> None:
         """Note how far a stream is, in case this process dies. Not waited for."""
@@ -258,6 +251,26 @@ class Gateway:
         if not current:
             current = await run_long_sql(rebuild)
         await self.ledger.join(current)
+
+
+class FinishOnError:
+    """A context manager of its own: a generator costs ten times as much."""
+
+    __slots__ = ("_call", "_gateway")
+
+    def __init__(self, gateway: Gateway, call: Call) -> None:
+        self._gateway = gateway
+        self._call = call
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        if error is None:
+            return
+        if isinstance(error, GatewayError):
+            error.headers = {**self._call.headers(), **error.headers}
+        self._gateway.finish(self._call, error)
 
 
 async def _forever(step: Callable[[], Awaitable[None]], period_s: float) -> None:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from proxy.breakers import Breakers
 from proxy.call import Call
 from proxy.catalogue import Link, Route
+from proxy.deadlines import Deadlines, Wait
 from proxy.errors import ChainFailed, UpstreamRejected
 from proxy.estimate import capped
 from proxy.meter import Meter
@@ -27,6 +28,7 @@ from proxy.upstreams.failures import (
 
 T = TypeVar("T")
 
+LATE = "The model did not begin to answer in time."
 LEAST_PATIENCE_S = 0.01  # with less left until the deadline, another model is not worth asking
 
 
@@ -38,37 +40,40 @@ class Relay:
         self._upstreams = upstreams
         self._breakers = breakers
         self._begin = begin
+        self._deadlines = Deadlines()
 
     async def complete(self, call: Call) -> Answer:
         """A whole chat completion."""
 
         async def ask(link: Link) -> Answer:
-            answer = await self._upstreams.for_target(link.target).complete(link.target, _body_for(call, link))
+            with self._in_time(call, link):
+                answer = await self._upstreams.for_target(link.target).complete(link.target, _body_for(call, link))
             call.meter = Meter()
             call.meter.take(answer)
             return answer
 
-        return await self._walk(call, lambda link: _in_time(call, link, ask(link)))
+        return await self._walk(call, ask)
 
     async def embed(self, call: Call) -> Answer:
         """Embeddings."""
 
         async def ask(link: Link) -> Answer:
-            answer = await self._upstreams.for_target(link.target).embed(link.target, _body_for(call, link))
+            with self._in_time(call, link):
+                answer = await self._upstreams.for_target(link.target).embed(link.target, _body_for(call, link))
             if not isinstance(answer.data.get("data"), list):
                 raise MalformedAnswer("The provider's answer has no embeddings.")
             call.meter = Meter()
             call.meter.tokens = answer.tokens
             return answer
 
-        return await self._walk(call, lambda link: _in_time(call, link, ask(link)))
+        return await self._walk(call, ask)
 
     async def stream(self, call: Call, *, buffered: bool) -> Stream:
         """A streamed chat completion, once its first content is here (`buffered`: once it is whole)."""
 
         async def ask(link: Link) -> Stream:
             source = self._upstreams.for_target(link.target).stream(link.target, _body_for(call, link))
-            return await _open(call, link, source, buffered=buffered)
+            return await self._open(call, link, source, buffered=buffered)
 
         return await self._walk(call, ask)
 
@@ -137,31 +142,34 @@ class Relay:
             return True
         return await self._breakers.may_try(link.model, call.admission.breakers, call.admission.at_ms)
 
+    async def _open(self, call: Call, link: Link, source: AsyncIterator[Sequence[Event]], *, buffered: bool) -> Stream:
+        meter = Meter()
+        head: list[Event] = []
+        stream = Stream(source, meter, head, link.stall_timeout_s)
+        try:
+            with self._in_time(call, link):
+                await _read_to_content(stream)
+            while buffered and (events := await stream.read_before_stall()) is not None:
+                head += events
+        except BaseException:
+            await stream.close()
+            raise
+        call.meter = meter
+        return stream
 
-async def _in_time(call: Call, link: Link, answer: Awaitable[T]) -> T:
-    """The answer, if it is there before the link's patience and the request's deadline end; else TimedOut."""
-    patience_s = min(link.first_token_timeout_s, call.remaining_s)
-    callers_own = call.deadline_s < call.route.deadline_s and patience_s < link.first_token_timeout_s
-    try:
-        async with asyncio.timeout(patience_s):
-            return await answer
-    except TimeoutError as error:
-        late = CallerTimedOut if callers_own else TimedOut
-        raise late("The model did not begin to answer in time.") from error
+    def _in_time(self, call: Call, link: Link) -> Wait:
+        """For what has to be there before the link's patience and the request's deadline end; raises TimedOut."""
+        patience_s = min(link.first_token_timeout_s, call.remaining_s)
+        callers_own = call.deadline_s < call.route.deadline_s and patience_s < link.first_token_timeout_s
+        return self._deadlines.within(patience_s, _callers_late if callers_own else _late)
 
 
-async def _open(call: Call, link: Link, source: AsyncIterator[Sequence[Event]], *, buffered: bool) -> Stream:
-    meter, head = Meter(), list[Event]()
-    stream = Stream(source, meter, head, link.stall_timeout_s)
-    try:
-        await _in_time(call, link, _read_to_content(stream))
-        while buffered and (events := await stream.read_before_stall()) is not None:
-            head += events
-    except BaseException:
-        await stream.close()
-        raise
-    call.meter = meter
-    return stream
+def _late() -> TimedOut:
+    return TimedOut(LATE)
+
+
+def _callers_late() -> CallerTimedOut:
+    return CallerTimedOut(LATE)
 
 
 async def _read_to_content(stream: Stream) -> None:

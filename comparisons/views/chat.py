@@ -1,6 +1,6 @@
 """`POST /v1/chat/completions`, which also compares: `model: "compare:a,b,c"`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 from django.http.response import HttpResponseBase
@@ -22,12 +22,12 @@ from proxy.views import ChatCompletions
 class ComparingChatCompletions(Comparing, ChatCompletions):
     """The proxy's own view, but for a model that is a comparison."""
 
-    async def post(self, request: Request) -> HttpResponseBase:
-        data: Any = request.data
-        if not is_comparison(data):
-            return await super().post(request)
+    def post(self, request: Request) -> Coroutine[Any, Any, HttpResponseBase]:
+        return self._compared(request.data) if is_comparison(request.data) else super().post(request)
+
+    async def _compared(self, data: Any) -> HttpResponseBase:
         model: str = data["model"]
-        asked = parse(data, Options.parse(request.headers).timeout_s)
+        asked = parse(data, Options.parse(self.request.headers).timeout_s)
         told = await self.begin(asked, source=Source.CHAT)
         page = self.url_of(told.comparison.pk)
         if not asked.stream:

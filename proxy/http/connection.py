@@ -62,6 +62,8 @@ class Connection(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._unframed_bytes = 0
         self._made_progress = False
+        self._idle_since: float | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
 
     # What the transport says
 
@@ -70,7 +72,7 @@ class Connection(HttpToolsProtocol):
         self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
+        self._idle_since = None
         if self._refusal:
             return
         self._made_progress = False
@@ -95,7 +97,8 @@ class Connection(HttpToolsProtocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._unset_keepalive_if_required()
+        if self._idle_timer:
+            self._idle_timer.cancel()
         self._stop_head_timer()
         if self._answering and not self._answering.response_complete:
             self._answering.hang_up()
@@ -186,12 +189,30 @@ class Connection(HttpToolsProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.transport.is_closing() or not self._is_idle():
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
             return
-        if self._refusal:
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._refusal:
             self._send_refusal(self._refusal)
         elif self.cycle.more_body:  # whatever else came of the body would have no limit of time
+            self.transport.close()
+        else:
+            self._idle_since = self.loop.time()
+            if self._idle_timer is None:
+                self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
+
+    def _look_whether_idle(self) -> None:
+        """Close what was idle for so long; else look again when that may be so. uvicorn has a timer for each answer."""
+        self._idle_timer = None
+        if self._idle_since is None:  # a request is under way: the end of its answer starts the timer again
+            return
+        ends_at = self._idle_since + self.timeout_keep_alive
+        if self.loop.time() < ends_at:
+            self._idle_timer = self.loop.call_at(ends_at, self._look_whether_idle)
+        elif not self.transport.is_closing():
             self.transport.close()
 
     def _is_idle(self) -> bool:
