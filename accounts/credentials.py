@@ -49,14 +49,13 @@ class Credentials:
         Raises InvalidCredential, NotPermitted for a key outside its networks, PartUnavailable when the database must
         be asked and does not answer.
         """
-        authorization = headers.get("authorization", "")
-        credential = headers.get("x-api-key") or _bearer(authorization)
-        shows_nothing = not authorization and "x-api-key" not in headers
-        if shows_nothing and settings.GATEWAY_ANONYMOUS:
+        authorization, api_key = headers.get("authorization", ""), headers.get("x-api-key")
+        if not authorization and api_key is None and settings.GATEWAY_ANONYMOUS:
             return Caller.anonymous(ip)
+        credential = api_key or _bearer(authorization)
         if not credential:  # also where one was meant: an empty header, another scheme
             raise InvalidCredential(NO_CREDENTIAL)
-        if credential.startswith(KEY_PREFIX) or headers.get("x-api-key"):
+        if api_key or credential.startswith(KEY_PREFIX):
             return await self._key(credential, ip)
         if credential.count(".") != 2:  # the three parts of a JWT
             raise InvalidCredential(NEITHER)
@@ -64,9 +63,11 @@ class Credentials:
 
     async def _key(self, key: str, ip: str) -> Caller:
         name = self._name_of(key)
-        if name not in self._verdicts and not is_well_formed(key):  # which spares the database a question
-            raise InvalidCredential(UNKNOWN_KEY)
-        caller = await self._verdict(name, lambda: _caller_of_key(key))
+        caller = self._kept(name)
+        if caller is None:
+            if name not in self._verdicts and not is_well_formed(key):  # which spares the database a question
+                raise InvalidCredential(UNKNOWN_KEY)
+            caller = await self._verdict(name, lambda: _caller_of_key(key))
         if caller is None or (caller.expires_at and caller.expires_at <= timezone.now()):
             raise InvalidCredential(UNKNOWN_KEY)
         if caller.allowed_networks and not within(ip, caller.allowed_networks):
@@ -89,20 +90,29 @@ class Credentials:
         """Under which a key is known here: kept is what nobody can use, made faster than what the database knows."""
         return hashlib.blake2b(key.encode(), key=self._salt, digest_size=32).digest()
 
-    async def _verdict(self, name: bytes, ask: Callable[[], Caller | None]) -> Caller | None:
-        """The kept verdict; concurrent callers of a credential that is not known yet share one query.
+    def _kept(self, name: bytes) -> Caller | None:
+        """The verdict that needs no waiting for.
 
         While the database is away, verdicts stand for GATEWAY_KNOWN_KEYS_S: longer than that nobody knows whether a
         key was revoked.
         """
+        future = self._verdicts.get(name)
+        if future is None or not future.done() or health.silence_s() > setting("GATEWAY_KNOWN_KEYS_S"):
+            return None
+        return future.result()
+
+    async def _verdict(self, name: bytes, ask: Callable[[], Caller | None]) -> Caller | None:
+        """The kept verdict, or a new one; concurrent callers of a credential that is not known yet share one query."""
+        if (caller := self._kept(name)) is not None:
+            return caller
         verdicts = self._verdicts
         future = verdicts.get(name)
-        if future is None or (future.done() and health.silence_s() > setting("GATEWAY_KNOWN_KEYS_S")):
+        if future is None or future.done():
             if len(verdicts) >= MOST_VERDICTS:
                 verdicts.clear()
             future = verdicts[name] = asyncio.ensure_future(run_sql(ask))
             future.add_done_callback(lambda done: _keep_only_callers(verdicts, name, done))
-        return future.result() if future.done() else await asyncio.shield(future)
+        return await asyncio.shield(future)
 
 
 def _keep_only_callers(

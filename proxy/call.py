@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -71,7 +72,7 @@ class Call:
     @property
     def overhead_ms(self) -> float:
         """What the gateway itself added: everything but the providers' time."""
-        return max(0.0, self.elapsed_ms - sum(attempt.ms for attempt in self.attempts))
+        return max(0.0, self.elapsed_ms - sum([attempt.ms for attempt in self.attempts]))
 
     @property
     def cost_microusd(self) -> int:
@@ -107,10 +108,11 @@ class Call:
             "x-gateway-attempts": str(len(self.attempts)),
             "x-gateway-cache": self._cache_state,
             "x-gateway-overhead-ms": f"{self.overhead_ms:.1f}",
-            **self._limit_headers(),
         }
-        if self._served_model:
-            headers["x-gateway-model"] = self._served_model
+        if self.admission:
+            headers.update(self._limit_headers(self.admission))
+        if model := self._served_model:
+            headers["x-gateway-model"] = model
             headers["x-gateway-provider"] = self._provider
         if self.cached:
             headers["age"] = str(self.cached.age_s)
@@ -150,15 +152,15 @@ class Call:
             return "hit"
         return "miss" if self.reads_cache else "bypass"
 
-    def _limit_headers(self) -> dict[str, str]:
+    def _limit_headers(self, admission: Admission) -> dict[str, str]:
         """Of the tightest rate limit and the tightest budget."""
         headers = {}
-        if self.admission and self.admission.rates:
-            tightest = min(self.admission.rates, key=lambda rate: rate.remaining)
+        if admission.rates:
+            tightest = min(admission.rates, key=attrgetter("remaining"))
             headers["x-ratelimit-limit-requests"] = str(tightest.limit)
             headers["x-ratelimit-remaining-requests"] = str(tightest.remaining)
             headers["x-ratelimit-reset-requests"] = duration(tightest.reset_ms)
-        left = [room for state in self.admission.budgets if (room := state.left) is not None] if self.admission else []
+        left = [room for state in admission.budgets if (room := state.left) is not None]
         if left:
             headers["x-gateway-budget-remaining-tokens"] = str(max(0, min(left) - self.reserved_tokens))
         return headers

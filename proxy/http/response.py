@@ -1,9 +1,10 @@
 """An answer that writes itself, piece by piece, while it comes into being."""
 
 from collections.abc import Callable, Coroutine, Mapping
+from http.cookies import SimpleCookie
 from typing import Any
 
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponse, HttpResponseBase, ResponseHeaders
 
 Write = Callable[[bytes], Coroutine[Any, Any, None]]
 
@@ -21,6 +22,20 @@ def set_headers(response: HttpResponseBase, headers: Mapping[str, str]) -> None:
 def set_header(response: HttpResponseBase, name: str, value: str) -> None:
     """One whose name is in lower case, and whose value is known to need no encoding."""
     response.headers._store[name] = (name, value)
+
+
+class WholeResponse(HttpResponse):
+    """One whose body and headers are ours, and all there: Django's own takes ten times as long to ask about them."""
+
+    closed = False
+    _charset = _reason_phrase = None
+
+    def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
+        self._container = [body]
+        self._resource_closers: list[Callable[[], None]] = []
+        self.cookies = SimpleCookie()
+        self.headers = ResponseHeaders({})
+        set_headers(self, headers)
 
 
 def never(data: bytes) -> bool:

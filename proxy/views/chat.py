@@ -14,7 +14,7 @@ from proxy.catalogue import Catalogue
 from proxy.chat import ChatRequest
 from proxy.chunks import as_stream
 from proxy.gateway import Gateway, running
-from proxy.http.response import WrittenEventStream, set_headers
+from proxy.http.response import WholeResponse, WrittenEventStream
 from proxy.http.stream import EventStream
 from proxy.http.view import AsyncAPIView
 from proxy.idempotency import once
@@ -98,6 +98,4 @@ def _cached(answer: CachedAnswer, call: Call, chat: ChatRequest) -> HttpResponse
 
 
 def _json(raw: bytes, call: Call) -> HttpResponse:
-    response = HttpResponse(raw, content_type="application/json")
-    set_headers(response, call.headers())
-    return response
+    return WholeResponse(raw, {"content-type": "application/json", **call.headers()})
