@@ -45,7 +45,7 @@ def parse_json(raw: bytes) -> Any:
     # Counting brackets is far cheaper than walking: only bodies that could be too deep are walked.
     if brackets > MAX_DEPTH and _is_deeper_than(data, MAX_DEPTH):
         raise ParseError(f"The body is nested more than {MAX_DEPTH} levels deep. Flatten it.")
-    if b"\\u0000" in raw and _has_nul(data):
+    if raw.find(b"\\u0000") >= 0 and _has_nul(data):  # `in` tries it as a number first, which raises
         raise ParseError("The body contains a NUL character (\\u0000). Remove it.")
     return data
 

@@ -24,7 +24,7 @@ from proxy.upstreams.base import TokenCount
 
 def new_request_id() -> str:
     """`req_` and 32 hexadecimal characters, the first twelve a millisecond clock, so that rows lie in order."""
-    return f"req_{time.time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
+    return f"req_{((time.time_ns() // 1_000_000).to_bytes(6) + os.urandom(10)).hex()}"
 
 
 @dataclass(slots=True)

@@ -22,12 +22,13 @@ FORBIDDEN = frozenset({
     "deployment_id", "region_name", "ssl_verify", "shared_session", "model_info", "hf_model_name", "tpm", "rpm",
 })
 # fmt: on
-OURS = frozenset({"models", "fallbacks"})
+OURS = ("model", "models", "fallbacks")
 
 # Python's types, and how to tell the caller what is expected.
 FieldType = tuple[tuple[type, ...], str]
 
 _NUMBER = (int, float)
+_CONTENT = (str, list, type(None))
 # The types of OpenAI's own fields; every other field is the provider's business and passes through.
 TYPES: dict[str, FieldType] = {
     "messages": ((list,), "a list of messages"),
@@ -78,7 +79,7 @@ class ChatRequest:
         options = body.get("stream_options") or {}
         return cls(
             names=names,
-            body={name: value for name, value in body.items() if name not in OURS and name != "model"},
+            body=_passed_on(body),
             stream=bool(body.get("stream")),
             wants_usage_chunk=bool(options.get("include_usage")),
         )
@@ -109,10 +110,11 @@ def check_types(body: Mapping[str, Any], types: Mapping[str, FieldType]) -> None
     """Raises InvalidRequest for fields of the wrong type."""
     for name, value in body.items():
         if name in types:
-            _check_type(name, value, *types[name])
+            _check_type(name, value, types[name])
 
 
-def _check_type(name: str, value: Any, types: tuple[type, ...], expected: str) -> None:
+def _check_type(name: str, value: Any, field_type: FieldType) -> None:
+    types, expected = field_type
     if value is None and name != "messages":
         return
     # In Python a bool is an int; in JSON it is not.
@@ -146,10 +148,21 @@ def check_messages(messages: Any) -> None:
     if not messages:
         raise InvalidRequest("messages is empty. Send at least one message.", param="messages")
     for place, message in enumerate(messages):
-        param = f"messages[{place}]"
-        if not isinstance(message, dict):
-            raise InvalidRequest(f'{param} must be an object such as {{"role": "user", "content": "Hi"}}.', param=param)
-        if not isinstance(message.get("role"), str):
-            raise InvalidRequest(f"{param}.role must be a text such as “user”.", param=f"{param}.role")
-        if not isinstance(message.get("content"), (str, list, type(None))):
-            raise InvalidRequest(f"{param}.content must be a text or a list of parts.", param=f"{param}.content")
+        is_object = isinstance(message, dict)
+        if not (is_object and isinstance(message.get("role"), str) and isinstance(message.get("content"), _CONTENT)):
+            raise _wrong_message(message, f"messages[{place}]")
+
+
+def _wrong_message(message: Any, param: str) -> InvalidRequest:
+    if not isinstance(message, dict):
+        return InvalidRequest(f'{param} must be an object such as {{"role": "user", "content": "Hi"}}.', param=param)
+    if not isinstance(message.get("role"), str):
+        return InvalidRequest(f"{param}.role must be a text such as “user”.", param=f"{param}.role")
+    return InvalidRequest(f"{param}.content must be a text or a list of parts.", param=f"{param}.content")
+
+
+def _passed_on(body: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {**body}
+    for name in OURS:
+        rest.pop(name, None)
+    return rest

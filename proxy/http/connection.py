@@ -167,17 +167,13 @@ class Connection(HttpToolsProtocol):
     def _exchange(self) -> Exchange:
         is_old = self.scope["http_version"] < "1.1"
         exchange = (OldExchange if is_old else Exchange)(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=not is_old and self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
+            self.scope,
+            self.transport,
+            self.flow,
+            self.server_state.default_headers,
+            self.on_response_complete,
+            not is_old and self.parser.should_keep_alive(),
+            self.expect_100_continue,
         )
         cast(Scope, self.scope)[EXCHANGE] = exchange
         return exchange
@@ -186,7 +182,9 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answering = cast(Exchange, cycle)
-        super()._start_asgi_task(cycle, app)
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1

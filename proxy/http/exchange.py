@@ -1,6 +1,7 @@
 """One request of a caller's connection and its answer: uvicorn's, faster where answers are ours."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -10,7 +11,9 @@ from uvicorn._types import (
     ASGISendEvent,
     HTTPResponseBodyEvent,
     HTTPResponseStartEvent,
+    HTTPScope,
 )
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from proxy.http.asgi import Scope
@@ -28,10 +31,36 @@ OF_A_LINE = bytes(ord("?") if code in {*FORBIDDEN, *b"\r\n"} else code for code 
 class Exchange(RequestResponseCycle):
     """One request and its answer."""
 
+    logger = logging.getLogger("uvicorn.error")
+    access_log = False
+    disconnected = response_started = response_complete = False
+    more_body = True
+    chunked_encoding: bool | None = None
+    expected_content_length = 0
     body_broke_off = False
     ends_with_the_connection = False
     _head: HTTPResponseStartEvent | None = None
     _told_of_hang_up: Callable[[], None] | None = None
+
+    def __init__(  # not uvicorn's own, which is given eleven arguments by name
+        self,
+        scope: HTTPScope,
+        transport: asyncio.Transport,
+        flow: FlowControl,
+        default_headers: list[tuple[bytes, bytes]],
+        on_response: Callable[[], None],
+        keep_alive: bool,
+        expect_100_continue: bool,
+    ) -> None:
+        self.scope = scope
+        self.transport = transport
+        self.flow = flow
+        self.default_headers = default_headers
+        self.on_response = on_response
+        self.keep_alive = keep_alive
+        self.waiting_for_100_continue = expect_100_continue
+        self.message_event = asyncio.Event()
+        self.body = bytearray()
 
     def tell_of_hang_up(self, told: Callable[[], None] | None) -> None:
         """Call this when the caller is gone: cheaper than a task that waits in `receive`."""
@@ -81,7 +110,7 @@ class Exchange(RequestResponseCycle):
             b"".join(
                 (
                     STATUS_LINE[status],
-                    *(b"%b: %b\r\n" % header for header in self.default_headers),
+                    *[b"%b: %b\r\n" % header for header in self.default_headers],
                     "\r\n".join(lines).encode("latin-1"),
                     b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n",
                     body,

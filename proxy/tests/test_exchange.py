@@ -1,7 +1,6 @@
 """What a caller's connection is given to write, piece by piece."""
 
 import asyncio
-import logging
 from typing import Any, cast
 
 import pytest
@@ -39,19 +38,14 @@ class Flow:
 
 
 def exchange(kind: type[Exchange] = Exchange, *, method: str = "POST", keep_alive: bool = True) -> Exchange:
-    logger = logging.getLogger(__name__)
     return kind(
-        scope=cast(Any, {"type": "http", "method": method}),
-        transport=cast(Any, Wire()),
-        flow=cast(Any, Flow()),
-        logger=logger,
-        access_logger=logger,
-        access_log=False,
-        default_headers=[(b"date", b"today")],
-        message_event=asyncio.Event(),
+        cast(Any, {"type": "http", "method": method}),
+        cast(Any, Wire()),
+        cast(Any, Flow()),
+        [(b"date", b"today")],
+        lambda: None,
+        keep_alive,
         expect_100_continue=False,
-        keep_alive=keep_alive,
-        on_response=lambda: None,
     )
 
 

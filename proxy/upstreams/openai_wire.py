@@ -134,7 +134,8 @@ def _done() -> asyncio.Future[None]:
 
 
 async def _read(answer: Response) -> bytes:
-    pieces, size = list[bytes](), 0
+    pieces: list[bytes] = []  # called, `list[bytes]` tries to note what it is of, which raises
+    size = 0
     while data := await answer.read():
         pieces.append(data)
         size += len(data)
