@@ -22,21 +22,26 @@ from proxy.http.handler import EXCHANGE
 # Headers that say how an answer ends.
 SPECIAL = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 SPECIAL_LENGTHS = frozenset(map(len, SPECIAL))
+# The same, but for the length, which every whole answer has.
+FRAMING = frozenset({"transfer-encoding", "connection"})
+BODILESS = frozenset({204, 304})
 # Control characters other than the tab and those that end a line.
 FORBIDDEN = bytes({*range(0x20), 0x7F} - {*b"\t\r\n"})
-# What a line may hold stays as it is.
+# For bytes.translate: what a line may hold stays as it is.
 OF_A_LINE = bytes(ord("?") if code in {*FORBIDDEN, *b"\r\n"} else code for code in range(256))
 
 
 class Exchange(RequestResponseCycle):
     """One request and its answer."""
 
+    # What uvicorn sets for each.
     logger = logging.getLogger("uvicorn.error")
     access_log = False
     disconnected = response_started = response_complete = False
     more_body = True
     chunked_encoding: bool | None = None
     expected_content_length = 0
+    # What it knows nothing of.
     body_broke_off = False
     ends_with_the_connection = False
     _head: HTTPResponseStartEvent | None = None
@@ -97,8 +102,8 @@ class Exchange(RequestResponseCycle):
 
         `headers`: name and value by the name in lower case, as Django keeps them, with the length of the body.
         """
-        is_special = self.scope["method"] == "HEAD" or not body or "connection" in headers
-        if is_special or self.response_started or self.flow.write_paused or self.disconnected:
+        is_odd = not body or self.scope["method"] == "HEAD" or status in BODILESS or not FRAMING.isdisjoint(headers)
+        if is_odd or self.response_started or self.flow.write_paused or self.disconnected:
             return False
         lines = [f"{name}: {value}" for name, (_, value) in headers.items()]
         checked = "".join(lines).encode("latin-1")
@@ -106,17 +111,9 @@ class Exchange(RequestResponseCycle):
             return False
         self.response_started = True
         self.waiting_for_100_continue = False
-        self.transport.write(
-            b"".join(
-                (
-                    STATUS_LINE[status],
-                    *[b"%b: %b\r\n" % header for header in self.default_headers],
-                    "\r\n".join(lines).encode("latin-1"),
-                    b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n",
-                    body,
-                )
-            )
-        )
+        ours = [b"%b: %b\r\n" % header for header in self.default_headers]
+        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
+        self.transport.write(b"".join((STATUS_LINE[status], *ours, "\r\n".join(lines).encode("latin-1"), end, body)))
         self._complete()
         return True
 
@@ -158,7 +155,7 @@ class Exchange(RequestResponseCycle):
                 if special != b"content-length":
                     return None
                 length = int(value)
-        if self.scope["method"] == "HEAD" or head["status"] in {204, 304}:
+        if self.scope["method"] == "HEAD" or head["status"] in BODILESS:
             return None
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         if not lines.count(b"\r") == lines.count(b"\n") == len(headers) or lines != lines.translate(None, FORBIDDEN):
@@ -197,7 +194,8 @@ class Exchange(RequestResponseCycle):
                 self.logger.error("ASGI callable returned without completing response.")
                 await self._fail()
         finally:
-            self.on_response = _nothing  # which refers to the connection, as the connection does to this
+            # Nothing refers to itself by way of these any more: it need not wait for the garbage collector.
+            self.on_response = _nothing
             cast(Scope, self.scope).pop(EXCHANGE, None)
 
     async def _fail(self) -> None:

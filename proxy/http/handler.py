@@ -40,8 +40,8 @@ class LeanHandler:
 
     async def __call__(self, match: ResolverMatch, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         request = WholeRequest(scope, body, match)
-        view: Any = match.func  # of which only what REST framework's `as_view` made it for is needed
-        view = view.cls(**view.initkwargs)
+        function: Any = match.func  # REST framework's, which exempts from CSRF, of which nothing is checked here
+        view = function.cls(**function.initkwargs)
         view.setup(request, *match.args, **match.kwargs)
         with HangUp(scope, receive) as hang_up:
             try:
@@ -99,8 +99,9 @@ async def send_response(response: HttpResponseBase, send: Send, exchange: Exchan
     """Send an answer that is all here."""
     body = b"".join(response) if not response.streaming else b""
     set_header(response, "content-length", str(len(body)))
-    is_seen = exchange is None or send != exchange.send  # on its way: CORS adds headers
-    if exchange and not is_seen and exchange.answer_at_once(response.status_code, response.headers._store, body):
+    # Where somebody (CORS) adds to what is sent, `send` is not the exchange's own.
+    own = exchange if exchange and send == exchange.send else None
+    if own and own.answer_at_once(response.status_code, response.headers._store, body):
         return
     await send({"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)})
     await send({"type": "http.response.body", "body": body})

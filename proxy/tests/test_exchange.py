@@ -216,8 +216,10 @@ async def test_what_is_no_plain_answer_is_not_written_at_once():
     assert not slow.answer_at_once(200, HEADERS, b"{}")
     assert not gone.answer_at_once(200, HEADERS, b"{}")
     assert not exchange(method="HEAD").answer_at_once(200, HEADERS, b"{}")
-    assert not exchange().answer_at_once(204, HEADERS, b"")
-    assert not exchange().answer_at_once(200, {**HEADERS, "connection": ("connection", "close")}, b"{}")
+    assert not exchange().answer_at_once(200, HEADERS, b"")
+    assert not exchange().answer_at_once(204, HEADERS, b"{}")
+    for name, value in (("connection", "close"), ("transfer-encoding", "chunked")):
+        assert not exchange().answer_at_once(200, {**HEADERS, name: (name, value)}, b"{}")
 
 
 async def test_a_body_that_is_here_need_not_be_received():
