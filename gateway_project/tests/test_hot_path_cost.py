@@ -25,8 +25,8 @@ from proxy.upstreams.http.connection import Connection
 from proxy.upstreams.http.response import Response
 from proxy.upstreams.openai_wire import OpenAIWire, WireStream
 
-CALLS_A_REQUEST = 246
-CALLS_A_CHUNK = 17
+CALLS_A_REQUEST = 190
+CALLS_A_CHUNK = 12
 
 REQUESTS, CHUNKS = 20, 500
 OURS = str(Path(__file__).resolve().parents[2])

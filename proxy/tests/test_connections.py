@@ -2,12 +2,13 @@
 
 import logging
 import socket
+import time
 from typing import Any
 
 import pytest
 
-from conftest import wait_until
-from proxy.http import connection as connections
+from conftest import LiveGateway, wait_until
+from proxy.http import connection as connections, server
 from proxy.tests.conftest import Site
 from proxy.tests.fake_provider import chunks, hang, stream
 from proxy.tests.test_bad_http import BODY, CHAT, INVALID, JSON, sized
@@ -55,6 +56,40 @@ def test_more_of_a_head_does_not_buy_more_time(impatient: None, site: Site):
             except TimeoutError:
                 continue
         assert received.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.fixture
+def soon_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "IDLE_TIMEOUT_S", 0.3)
+
+
+HEALTH = head("GET", "/health", {})
+
+
+def test_a_connection_that_is_idle_for_long_is_closed(soon_idle: None, gateway: LiveGateway):
+    with connect(gateway.url) as connection:
+        connection.sendall(HEALTH)
+        assert read(connection).status == 200
+        assert ends(connection)
+
+
+def test_a_connection_that_is_used_now_and_then_is_not_idle(soon_idle: None, gateway: LiveGateway):
+    with connect(gateway.url) as connection:
+        for _ in range(4):
+            connection.sendall(HEALTH)
+            assert read(connection).status == 200
+            time.sleep(0.15)
+
+
+def test_a_connection_whose_request_takes_long_is_not_idle(soon_idle: None, gateway: LiveGateway):
+    with connect(gateway.url) as connection:
+        connection.sendall(HEALTH)
+        assert read(connection).status == 200
+        connection.sendall(HEALTH[:-2])
+        time.sleep(0.5)
+        connection.sendall(HEALTH[-2:])
+        assert read(connection).status == 200
+        assert ends(connection)
 
 
 def test_a_connection_rests_between_requests(impatient: None, site: Site):
