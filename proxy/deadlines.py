@@ -5,6 +5,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import cast
 
+# However many end one after the other, all are looked at no more often: they may end so much late.
+LOOK_EVERY_S = 0.01
+
 
 class Deadlines:
     """The deadlines of one event loop. One timer for all: nearly everything ends long before its own."""
@@ -40,7 +43,7 @@ class Deadlines:
             self._waits.remove(wait)
             wait.end()
         if self._waits:
-            self._look_at(min(wait.ends_at for wait in self._waits))
+            self._look_at(max(min(wait.ends_at for wait in self._waits), now + LOOK_EVERY_S))
 
 
 class Wait:
