@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 
 from django.conf import settings
 
@@ -123,17 +124,24 @@ class Caller:
     def anonymous(cls, ip: str) -> "Caller":
         """Somebody without a credential, known by the network address alone."""
         subject = rate_key(ip)
-        return cls(
-            tenant_id=None,
-            tenant_name="",
-            time_zone="UTC",
-            user_id=None,
-            username="anonymous",
-            password_digest="",
-            rate_limits=(*_global_limit(), *_limit("ip", subject, settings.GATEWAY_ANONYMOUS_REQUESTS_PER_MINUTE)),
-            budgets=(Budget("ip", subject, settings.GATEWAY_ANONYMOUS_MONTHLY_TOKENS),),
-            is_anonymous=True,
-        )
+        own = _limit("ip", subject, settings.GATEWAY_ANONYMOUS_REQUESTS_PER_MINUTE)
+        return _anonymous((*_global_limit(), *own), subject, settings.GATEWAY_ANONYMOUS_MONTHLY_TOKENS)
+
+
+@lru_cache(maxsize=4096)
+def _anonymous(rate_limits: tuple[RateLimit, ...], subject: str, tokens: int | None) -> Caller:
+    """The same for as long as the limits are: what is prepared for a caller's requests is kept by its quota."""
+    return Caller(
+        tenant_id=None,
+        tenant_name="",
+        time_zone="UTC",
+        user_id=None,
+        username="anonymous",
+        password_digest="",
+        rate_limits=rate_limits,
+        budgets=(Budget("ip", subject, tokens),),
+        is_anonymous=True,
+    )
 
 
 def _rate_limits(user: User, tenant: Tenant) -> Iterator[RateLimit]:

@@ -42,12 +42,19 @@ def parse_json(raw: bytes) -> Any:
         raise ParseError(
             f"The body is not valid JSON: {error}. Check quotes, commas and the encoding (UTF-8)."
         ) from error
-    # Counting brackets is far cheaper than walking: only bodies that could be too deep are walked.
-    if brackets > MAX_DEPTH and _is_deeper_than(data, MAX_DEPTH):
+    if is_too_deep(data, brackets):
         raise ParseError(f"The body is nested more than {MAX_DEPTH} levels deep. Flatten it.")
     if raw.find(b"\\u0000") >= 0 and _has_nul(data):  # `in` tries it as a number first, which raises
         raise ParseError("The body contains a NUL character (\\u0000). Remove it.")
     return data
+
+
+def is_too_deep(data: Any, brackets: int) -> bool:
+    """Whether decoded JSON has more than MAX_DEPTH levels; `brackets`: how many its text opens, strings included.
+
+    Counting those is far cheaper than walking: only what could be too deep is walked.
+    """
+    return brackets > MAX_DEPTH and _is_deeper_than(data, MAX_DEPTH)
 
 
 def _is_deeper_than(data: Any, levels: int) -> bool:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from accounts.errors import PartUnavailable
-from accounts.ledger import Admission, Ask, Ledger, OtherMonth, Reservation
+from accounts.ledger import Admission, AnswerLost, Ask, Ledger, OtherMonth, Reservation
 from accounts.ledger.local_limits import LocalLimits
 from accounts.ledger.refusals import BudgetRefusal, BudgetSpent
 from accounts.limits import Month
@@ -25,6 +25,8 @@ async def admit(ledger: Ledger, calls: Sequence[Call], version: int, local_limit
     _open(calls, ledger.now_ms(), ZoneInfo(caller.time_zone))
     try:
         await _admit(ledger, calls, version)
+    except AnswerLost:
+        raise
     except PartUnavailable:
         if settings.GATEWAY_LEDGER_DOWN != "open" or caller.is_anonymous:
             raise

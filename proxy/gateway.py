@@ -212,6 +212,7 @@ class Gateway:
                 await run_sql(ConfigurationVersion.raise_to, at_least)
                 self.catalogue = await run_sql(catalogue.load)
                 self.credentials.forget()
+                self.ledger.forget_callers()
                 self._preparing = asyncio.create_task(self.upstreams.prepare(self.catalogue.targets()))
 
     async def _refresh_if_stale(self) -> bool:

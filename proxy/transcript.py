@@ -45,7 +45,7 @@ class Transcript:
         self.hear(EventParser().feed(stream))
 
     def record(self) -> dict[str, Any]:
-        """For the usage event: each body with its length in bytes, null where it is too long to be stored."""
+        """For the usage event: each body with its length in bytes, null where it is too long, or deep, to be stored."""
         return {"request": self._request(), "answer": self._told()}
 
     def _request(self) -> dict[str, Any]:
@@ -53,6 +53,9 @@ class Transcript:
         return {"bytes": self._sent_bytes, "json": self._sent if fits else None}
 
     def _told(self) -> dict[str, Any]:
-        raw = orjson.dumps(self._assembly.completion()) if self._assembly else self._answer
+        try:
+            raw = orjson.dumps(self._assembly.completion()) if self._assembly else self._answer
+        except TypeError:  # put together, it has more levels than orjson writes
+            raw = b""
         fits = 0 < len(raw) <= MAX_BODY_BYTES and not self._never_ends
         return {"bytes": len(raw), "json": orjson.Fragment(raw) if fits else None}

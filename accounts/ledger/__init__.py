@@ -5,7 +5,15 @@ record from which Celery writes the durable row (proxy/usage). What Redis loses 
 `epoch`.
 """
 
-from accounts.ledger.admission import Admission, Ask, EpochEnded, OtherMonth, Reservation, StaleConfiguration
+from accounts.ledger.admission import (
+    Admission,
+    AnswerLost,
+    Ask,
+    EpochEnded,
+    OtherMonth,
+    Reservation,
+    StaleConfiguration,
+)
 from accounts.ledger.ledger import Ledger
 from accounts.ledger.settlement import Settlement
 from accounts.ledger.settlements import Settlements
@@ -13,6 +21,7 @@ from accounts.ledger.sweep import sweep
 
 __all__ = [
     "Admission",
+    "AnswerLost",
     "Ask",
     "EpochEnded",
     "Ledger",

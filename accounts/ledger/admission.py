@@ -129,7 +129,7 @@ def read(reply: Sequence[Any], ask: Ask) -> Admission:
         case b"OTHER_MONTH":
             raise OtherMonth(int(reply[1]))
         case b"GONE":
-            raise PartUnavailable("The answer was just lost on its way. Send the request again.")
+            raise AnswerLost
     windows = _pairs(reply[2])
     match reply[0]:
         case b"RATE":
@@ -151,6 +151,13 @@ def read(reply: Sequence[Any], ask: Ask) -> Admission:
         for budget, limit, counts in zip(quota.budgets, quota.budget_limits, _pairs(reply[4]), strict=True)
     ]
     return Admission(int(reply[1]), rates, budgets, dict(zip(flat[::2], flat[1::2], strict=True)))
+
+
+class AnswerLost(PartUnavailable):
+    """The request was settled by an answer that the cache does not have any more. Nothing else may answer it."""
+
+    def __init__(self) -> None:
+        super().__init__("The answer was just lost on its way. Send the request again.")
 
 
 class LedgerClosed(PartUnavailable):

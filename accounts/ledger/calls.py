@@ -31,6 +31,11 @@ class Calls:
         self.begin = Prepared(keys.NOTE, args=("begun", 1), more_keys=1)
         self.checkpoint = Prepared(keys.NOTE, args=("completion_tokens",), more_keys=1, more_args=1)
 
+    def forget(self) -> None:
+        """Their callers may have other limits by now."""
+        self._admissions.clear()
+        self._settlements.clear()
+
     def admission(self, ask: Ask, epoch: str) -> tuple[Prepared, Sequence[Any], Sequence[Any]]:
         """The call of `admit.lua`."""
         requests = ask.requests

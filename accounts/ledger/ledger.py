@@ -66,6 +66,10 @@ class Ledger:
         """Redis's time, as near as we know it: months begin and end by it."""
         return time.time() * 1000 + self._ahead_ms
 
+    def forget_callers(self) -> None:
+        """What is kept of their limits: a new configuration may have others."""
+        self._calls.forget()
+
     async def admit(self, ask: Ask) -> Admission:
         """Count and reserve, or refuse.
 

@@ -53,13 +53,15 @@ class Settlements:
 
     def _end(self, settlement: Settlement, reply: "asyncio.Future[Any]") -> None:
         self._tasks.discard(reply)
+        if reply.cancelled():  # by `close`, which writes it down
+            return
         try:
             self._ledger.note_settled(settlement, reply.result())
-        except (RedisError, EpochEnded, asyncio.CancelledError):
+        except (RedisError, EpochEnded):
             self.start(self.settle(settlement))
         else:
             self._waits = False
-            del self._unsettled[settlement.request_id]
+            self._unsettled.pop(settlement.request_id, None)
 
     async def settle(self, settlement: Settlement) -> None:
         """Settle, however long Redis is away, or its counters are being rebuilt."""
@@ -77,7 +79,7 @@ class Settlements:
                 pause = min(pause * 2, LONGEST_PAUSE_S)
             else:
                 self._waits = False
-                del self._unsettled[request_id]
+                self._unsettled.pop(request_id, None)
                 return
 
     def recover(self) -> None:

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from accounts.errors import PartUnavailable, RateLimited
-from accounts.ledger import Admission, Ask, Ledger, Reservation, epoch, keys
+from accounts.errors import RateLimited
+from accounts.ledger import Admission, AnswerLost, Ask, Ledger, Reservation, epoch, keys
 from accounts.limits import Budget, ConcurrencyLimit, Month, RateLimit
 from accounts.quota import Quota
 from accounts.redis import sync_client
@@ -78,7 +78,7 @@ def test_an_answer_that_the_cache_lost_before_the_second_time_is_not_promised():
         asked = ask(ledger)
         await ledger.admit(asked)
         sync_client().delete(ENTRY)
-        with pytest.raises(PartUnavailable):
+        with pytest.raises(AnswerLost):
             await ledger.admit(asked)
 
     sync_client().set(ENTRY, STORED)

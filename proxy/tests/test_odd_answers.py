@@ -74,6 +74,29 @@ def test_an_odd_stream_is_passed_on_or_ends_honestly(at: int, place: tuple[str |
         assert not ending or ending[0] == "data: [DONE]" or "error" in json.loads(ending[0].removeprefix("data: "))
 
 
+def nested(levels: int) -> list[Any]:
+    return [nested(levels - 1)] if levels else []
+
+
+def test_an_answer_that_is_nested_too_deeply_is_a_failed_attempt(site: Site):
+    """orjson reads more levels than it writes: what could not be stored, or told as a stream, is not taken."""
+    site.provider.on("one", answer(put(completion("Hello"), ("choices", 0, "message", "annotations"), nested(300))))
+    refused = ask(site)
+    assert refused.status_code == 502
+    assert refused.json()["error"]["attempts"][0]["code"] == "malformed_answer"
+
+
+@pytest.mark.parametrize(("at", "status"), [(0, 502), (2, 200)])
+def test_a_stream_that_is_nested_too_deeply_breaks_off(at: int, status: int, site: Site):
+    events = chunks("Hel", "lo")
+    put(events[at], ("choices", 0, "delta", "annotations"), nested(300))
+    site.provider.on("one", stream(events, pause_s=0.02))
+    response = ask(site, streaming=True)
+    assert response.status_code == status
+    assert "malformed" in response.text
+    assert "[DONE]" not in response.text
+
+
 @pytest.mark.parametrize("code", [[], {}, [{}], 2.5, True])
 def test_an_odd_error_in_mid_stream_is_told(code: Any, site: Site):
     broken = {"error": {"message": "No.", "code": code}}

@@ -205,9 +205,12 @@ def test_an_event_that_comes_again_stores_its_body_once(cast: Cast):
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("body", ["text", 7, [], {"request": "text", "answer": {"json": [1], "bytes": "many"}}])
+@pytest.mark.parametrize("body", ["text", 7, [], {"request": "text", "answer": {"json": [1], "bytes": "many"}}, "deep"])
 def test_a_body_that_cannot_be_read_does_not_cost_the_row(body: Any, cast: Cast):
-    append(event(tenant_id=cast.acme.pk, body=body))
+    deep: dict[str, Any] = {}
+    for _ in range(300):  # more levels than orjson writes
+        deep = {"a": deep}
+    append(event(tenant_id=cast.acme.pk, body={"answer": {"json": deep}} if body == "deep" else body))
     drain()
     assert Usage.objects.count() == 1
     assert not DeadLetter.objects.exists()

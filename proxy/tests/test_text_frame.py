@@ -120,7 +120,7 @@ def said(content: str, **fields: Any) -> bytes:
 def test_the_usual_chunk_is_not_decoded_after_the_first(monkeypatch: pytest.MonkeyPatch):
     parser = EventParser()
     parser.feed(said("one"))
-    monkeypatch.setattr(sse, "_decode", None)  # whoever calls it fails
+    monkeypatch.setattr(sse, "json_object", None)  # whoever calls it fails
     [event] = parser.feed(said(" two"))
     assert event.text == " two"
     assert event.data == chunk({"content": " two"})

@@ -9,6 +9,7 @@ import orjson
 from proxy.upstreams.base import Answer, Event, PushSource, Take, Target
 from proxy.upstreams.failures import MalformedAnswer, from_response
 from proxy.upstreams.http import Pool, Response
+from proxy.upstreams.json_object import json_object
 from proxy.upstreams.sse import EventParser
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -58,13 +59,7 @@ class OpenAIWire:
             raw = await _read(answer)
         finally:
             answer.close()
-        try:
-            data = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
-            raise MalformedAnswer("The provider answered with something that is not JSON.") from error
-        if not isinstance(data, dict):
-            raise MalformedAnswer("The provider answered with something that is not a JSON object.")
-        return Answer(raw, data)
+        return Answer(raw, json_object(raw, "The provider answered with something"))
 
 
 class WireStream(PushSource):

@@ -7,6 +7,7 @@ import orjson
 
 from proxy.upstreams.base import Event
 from proxy.upstreams.failures import MalformedAnswer
+from proxy.upstreams.json_object import json_object
 from proxy.upstreams.text_frame import TextFrame
 
 DONE = b"data: [DONE]\n\n"
@@ -14,6 +15,8 @@ KEEP_ALIVE = b": keep-alive\n\n"
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 # Some providers put something new into each chunk besides its text: a frame is looked for in the first few only.
 MOST_FRAMES = 8
+
+TOLD = "The provider streamed data"
 
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
@@ -47,7 +50,7 @@ class EventParser:
         return self.feed(b"\n\n") if self._buffer.strip() else []
 
     def _decoded(self, event: bytes) -> Event:
-        data = _decode(event[6:])
+        data = json_object(event[6:], TOLD)
         if self._frames_left:
             self._frames_left -= 1
             self._frame = TextFrame.of(event, data) or self._frame
@@ -60,17 +63,7 @@ class EventParser:
             return None
         if not data:
             return Event(block, None) if block.strip() else None
-        return Event(block, _decode(data))
-
-
-def _decode(data: bytes) -> dict[str, Any]:
-    try:
-        decoded = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise MalformedAnswer("The provider streamed data that is not JSON.") from error
-    if not isinstance(decoded, dict):
-        raise MalformedAnswer("The provider streamed data that is not a JSON object.")
-    return decoded
+        return Event(block, json_object(data, TOLD))
 
 
 def _is_one_event(data: bytes) -> bool:

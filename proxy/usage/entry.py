@@ -118,7 +118,10 @@ def _part(part: Any) -> tuple[str, int]:
     """The body's JSON, "" for none, and its length."""
     part = part if isinstance(part, dict) else {}
     length = part.get("bytes")
-    text = orjson.dumps(part["json"]).decode() if isinstance(part.get("json"), dict) else ""
+    try:
+        text = orjson.dumps(part["json"]).decode() if isinstance(part.get("json"), dict) else ""
+    except TypeError:  # it has more levels than orjson writes, though not more than it reads
+        text = ""
     return text, length if isinstance(length, int) and 0 <= length <= MOST_BYTES else len(text)
 
 
