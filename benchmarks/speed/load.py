@@ -163,7 +163,7 @@ async def _call(ask: Ask, seen: Streams, text: str, rounds: int, pause_s: float)
             lambda reader=reader: reader, address.hostname, address.port
         )
         began = time.perf_counter()
-        transport.write(_request(ask))
+        transport.write(ask_bytes(ask))
         await reader.done
         transport.close()
         answer = bytes(reader.data)
@@ -195,11 +195,12 @@ class Reader(asyncio.Protocol):
             self.done.set_result(None)
 
 
-def _request(ask: Ask) -> bytes:
+def ask_bytes(ask: Ask, number: int | None = None) -> bytes:
+    """The request as it is sent; with the next number, unless one is given."""
     global _serial
     _serial += 1
     address = urlsplit(ask.url)
-    body = ask.text().replace("{n}", str(_serial)).encode()
+    body = ask.text().replace("{n}", str(_serial if number is None else number)).encode()
     headers = {"Host": address.netloc, "Content-Type": "application/json", **ask.headers, "Content-Length": len(body)}
     lines = [f"POST {address.path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -25,11 +25,13 @@ STARTS = 2
 class Stage:
     """Everything that runs but the peers. A context manager: at its end all of it is gone, the database too.
 
-    `database_url`: any database of the Postgres server to use; ours is made beside it.
+    `database_url`: any database of the Postgres server to use; ours is made beside it. `with_litellm`: there is a model
+    that needs it, so that web processes import it.
     """
 
-    def __init__(self, database_url: str, cores: Cores) -> None:
+    def __init__(self, database_url: str, cores: Cores, *, with_litellm: bool = True) -> None:
         self._server_url = database_url
+        self._with_litellm = with_litellm
         self._database = f"bench_{secrets.token_hex(4)}"
         self._database_url = urlsplit(database_url)._replace(path=f"/{self._database}").geturl()
         self.cores = cores
@@ -89,7 +91,8 @@ class Stage:
         self.web = self.start_web(core=self.cores.server, port=self.port)
         stack.callback(self.web.kill)
         # Only now: a gateway with a model that needs litellm imports it in the background of its start.
-        self.run([*CAST, "claude", self.upstream_url])
+        if self._with_litellm:
+            self.run([*CAST, "claude", self.upstream_url])
 
     def _make_environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
