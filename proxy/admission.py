@@ -96,5 +96,6 @@ async def _ask(ledger: Ledger, calls: Sequence[Call], version: int, bounds: Sequ
         call.admission = admission
     if only and admission.entry is not None:
         only.cached = cache.unpack(admission.entry, ask.seal)
-        if only.cached is None:
-            raise PartUnavailable("The gateway could not read its cache just now. Send the request again.")
+        if only.cached is None:  # the script had compared the seal: this is somebody else's reply
+            await ledger.release(only.request_id)
+            raise AnswerLost

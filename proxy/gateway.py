@@ -2,7 +2,7 @@
 
 admit    authenticate, resolve the route, reserve: on the newest committed configuration
 relay    ask the route's links (proxy.relay)
-finish   settle and record, in a task that outlives the caller
+finish   settle and record, whatever becomes of the caller
 """
 
 import asyncio

@@ -195,7 +195,7 @@ class Ledger:
         noted.add_done_callback(functools.partial(self._note_anew, call, request_id, value))
 
     def _note_anew(self, call: Prepared, request_id: str, value: tuple[int, ...], noted: "asyncio.Future[Any]") -> None:
-        """What `Redis.run` does, without a task for a reply that nobody waits for."""
+        """What `Redis.run_prepared` does, without a task for a reply that nobody waits for."""
         if not noted.cancelled() and isinstance(noted.exception(), NoScriptError):
             operands = call.operands((keys.reservation(request_id),), value)
             noted = self._redis.execute("EVAL", call.script.source, *operands)
