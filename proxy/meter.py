@@ -5,9 +5,8 @@ from typing import Any
 
 from proxy.upstreams.base import Answer, Event, TokenCount
 from proxy.upstreams.failures import EmptyAnswer, MalformedAnswer, StreamCut, from_stream_error
+from proxy.upstreams.text_frame import NOT_SAID
 
-# The role, and what litellm repeats of the reasoning in another form.
-NOT_SAID = frozenset({"role", "thinking_blocks", "provider_specific_fields"})
 # A choice that ended for one of these reasons is an answer even without a word: the model was not allowed to say more.
 HONESTLY_EMPTY = frozenset({"length", "content_filter"})
 
@@ -17,15 +16,17 @@ class Meter:
 
     def __init__(self) -> None:
         self.tokens: TokenCount | None = None
-        self.has_content = False
         self.delivered: list[str] = []
         self._finish_reasons: dict[int, str | None] = {}
+
+    @property
+    def has_content(self) -> bool:
+        return bool(self.delivered)
 
     def feed(self, events: Iterable[Event]) -> None:
         """Raises the failure that an `{"error": …}` event stands for, MalformedAnswer for choices that are none."""
         for event in events:
             if event.text:  # another piece of a choice that a chunk before it has begun
-                self.has_content = True
                 self.delivered.append(event.text)
             elif event.data is not None:
                 self._read(event.data)
@@ -71,9 +72,8 @@ class Meter:
         if reason or index not in self._finish_reasons:
             # A finish reason is a text, or none yet; whatever else a provider puts there is a reason unknown to us.
             self._finish_reasons[index] = str(reason) if reason else None
-        if (delta := choice.get("delta")) and (texts := texts_of(delta)):
-            self.has_content = True
-            self.delivered += texts
+        if delta := choice.get("delta"):
+            self.delivered += texts_of(delta)
 
 
 def texts_of(message: dict[str, Any]) -> list[str]:

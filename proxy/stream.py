@@ -8,6 +8,7 @@ from proxy.silence import SilenceWatch
 from proxy.stall import StallWatch, stalled
 from proxy.upstreams.base import Event, PushSource, Take
 from proxy.upstreams.failures import UpstreamFailure
+from proxy.upstreams.fast_path import FastPath
 
 
 class Stream:
@@ -47,16 +48,16 @@ class Stream:
         with self._stall_watch:
             return await self.read()
 
-    async def flow(self, take: Take) -> None:
+    async def flow(self, take: Take, fast_path: FastPath) -> None:
         """Hand over the rest, if possible in the turn of the event loop that it arrives in, until it is whole."""
         if isinstance(self._source, PushSource):
-            await self._flow_from(self._source, take)
+            await self._flow_from(self._source, take, fast_path)
         else:
             while (events := await self.read_before_stall()) is not None:
                 take(events)
                 await self._may_go_on.wait()
 
-    async def _flow_from(self, source: PushSource, take: Take) -> None:
+    async def _flow_from(self, source: PushSource, take: Take, fast_path: FastPath) -> None:
         feed = self.meter.feed
 
         def take_noted(events: Sequence[Event]) -> None:
@@ -73,12 +74,13 @@ class Stream:
             if self._may_go_on.is_set() and not end.done():
                 end.set_exception(stalled(self._stall_s))
 
-        self._silence_watch = watch = SilenceWatch(self._stall_s, look)
+        self._silence_watch = watch = SilenceWatch(self._stall_s, look, self.meter.delivered)
         try:
-            end = source.flow(take_noted)
+            end = source.flow(take_noted, fast_path)
             await end
         finally:
             watch.stop()
+            fast_path.credit = 0
         self.meter.require_whole()
 
     def hold(self) -> None:

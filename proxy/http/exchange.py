@@ -66,6 +66,7 @@ class Exchange(RequestResponseCycle):
         self.waiting_for_100_continue = expect_100_continue
         self.message_event = asyncio.Event()
         self.body = bytearray()
+        self.takes_chunks = False
 
     def tell_of_hang_up(self, told: Callable[[], None] | None) -> None:
         """Call this when the caller is gone: cheaper than a task that waits in `receive`."""
@@ -92,9 +93,13 @@ class Exchange(RequestResponseCycle):
 
     def write_at_once(self, data: bytes) -> bool:
         """Write a further piece, if nothing has to be waited for, without a coroutine. Says whether it did."""
-        if not self.response_started or not self.chunked_encoding or self.flow.write_paused or self.disconnected:
+        return self.write_chunk(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def write_chunk(self, chunk: bytes) -> bool:
+        """The same for one, or several, with its framing already (RFC 9112, 7.1)."""
+        if not self.takes_chunks or self.flow.write_paused:
             return False
-        self.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        self.transport.write(chunk)
         return True
 
     def answer_at_once(self, status: int, headers: Mapping[str, tuple[str, str]], body: bytes) -> bool:
@@ -135,6 +140,7 @@ class Exchange(RequestResponseCycle):
         if self.chunked_encoding:
             body = b"%x\r\n%b\r\n%b" % (len(body), body, b"0\r\n\r\n" if is_whole else b"")
         self.transport.write(lines + body)
+        self.takes_chunks = bool(self.chunked_encoding) and not is_whole
         if is_whole:
             self._complete()
 
@@ -175,6 +181,7 @@ class Exchange(RequestResponseCycle):
     def hang_up(self) -> None:
         """The caller is gone."""
         self.disconnected = True
+        self.takes_chunks = False
         self.message_event.set()
         if self._told_of_hang_up:
             self._told_of_hang_up()

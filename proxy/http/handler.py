@@ -34,6 +34,8 @@ class Exchange(Protocol):
 
     def write_at_once(self, data: bytes) -> bool: ...
 
+    def write_chunk(self, chunk: bytes) -> bool: ...
+
 
 class LeanHandler:
     """Serves one matched route. A hang-up cancels the view, and so the call to the provider."""
@@ -50,6 +52,7 @@ class LeanHandler:
                 if isinstance(response, LiveResponse):
                     if exchange := scope.get(EXCHANGE):
                         response.write_at_once = exchange.write_at_once
+                        response.write_chunk = exchange.write_chunk
                     await _send_live(response, send)
                 else:
                     await send_response(response, send, scope.get(EXCHANGE))

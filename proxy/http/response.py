@@ -52,6 +52,8 @@ class LiveResponse(HttpResponseBase):
     streaming = True
     # Writes a piece after the first one if nothing has to be waited for; says whether it did. Set by the handler.
     write_at_once: Callable[[bytes], bool] = staticmethod(never)
+    # The same for a piece that is a chunk of HTTP/1.1 already, with its framing.
+    write_chunk: Callable[[bytes], bool] = staticmethod(never)
 
     async def pump(self, write: Write) -> None:
         raise NotImplementedError

@@ -16,6 +16,7 @@ from proxy.silence import SilenceWatch
 from proxy.stream import Stream
 from proxy.upstreams.base import Event
 from proxy.upstreams.failures import UpstreamFailure
+from proxy.upstreams.fast_path import FastPath
 from proxy.upstreams.sse import DONE, KEEP_ALIVE
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ class EventStream(EventStreamResponse):
 
     async def pump(self, write: Write) -> None:
         """Write until the answer is whole, breaks off, or the caller hangs up (which cancels this)."""
-        self._outlet = outlet = Outlet(write, self._stream.hold, self._stream.go_on, self.write_at_once)
+        self._outlet = outlet = Outlet(write, self._hold, self._stream.go_on, self.write_at_once)
+        self._fast_path = FastPath(self.write_chunk, self._delivered.append)
         try:
             error = await self._deliver()
             outlet.write(DONE if error is None else _error_event(error, self._call))
@@ -54,7 +56,7 @@ class EventStream(EventStreamResponse):
     async def _deliver(self) -> BaseException | None:
         """Write the answer, and finish its call; returns what broke it off."""
         error: BaseException | None = None
-        self._silence = SilenceWatch(settings.GATEWAY_KEEP_ALIVE_S, self._fill_silence)
+        self._silence = SilenceWatch(settings.GATEWAY_KEEP_ALIVE_S, self._fill_silence, self._delivered)
         try:
             error = await self._relay()
             await self._outlet.drain()
@@ -74,7 +76,7 @@ class EventStream(EventStreamResponse):
         """Returns the failure of an answer that broke off."""
         try:
             self._take(self._stream.head)
-            await self._stream.flow(self._take)
+            await self._stream.flow(self._take, self._fast_path)
         except UpstreamFailure as failure:
             if self._call.served_by:
                 failure.redact(self._call.served_by.target.api_key)
@@ -93,6 +95,12 @@ class EventStream(EventStreamResponse):
         if len(self._delivered) >= self._checkpoint:
             self._checkpoint += CHECKPOINT_EVERY
             self._gateway.checkpoint(self._call)
+        may_pass = not self._outlet.is_full and not self._call.transcript
+        self._fast_path.credit = self._checkpoint - len(self._delivered) if may_pass else 0
+
+    def _hold(self) -> None:
+        self._fast_path.credit = 0  # what is kept goes first
+        self._stream.hold()
 
     def _fill_silence(self) -> None:
         if not self._outlet.is_full:

@@ -11,6 +11,7 @@ from proxy.meter import Meter
 from proxy.stream import Stream
 from proxy.tests.fake_provider import chunk
 from proxy.upstreams.base import Event, PushSource, Take, Target
+from proxy.upstreams.fast_path import FastPath
 from proxy.upstreams.http.connection import Connection
 from proxy.upstreams.http.response import Response
 from proxy.upstreams.openai_wire import OpenAIWire, WireStream
@@ -128,7 +129,7 @@ class Silent(PushSource):
     async def __anext__(self) -> Sequence[Event]:
         raise StopAsyncIteration
 
-    def flow(self, take: Take) -> "asyncio.Future[None]":
+    def flow(self, take: Take, fast_path: FastPath) -> "asyncio.Future[None]":
         return asyncio.get_running_loop().create_future()
 
     def hold(self) -> None:

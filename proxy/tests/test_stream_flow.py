@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from conftest import PATIENCE_S
+from proxy.http.response import never
 from proxy.idempotency.recording import RecordedStream
 from proxy.meter import Meter
 from proxy.silence import LOOKS
 from proxy.stream import Stream
 from proxy.tests.stream_ends import STOP, Caller, Provider, Pulled, Silent, event, pull_stream, said, wire_stream
+from proxy.upstreams.fast_path import FastPath
 from proxy.upstreams.sse import DONE, KEEP_ALIVE
 
 
@@ -188,8 +190,9 @@ async def test_the_time_that_a_caller_took_is_not_the_providers_silence(monkeypa
             now += 10.0 / LOOKS
             await turns()
 
+    texts: list[str] = []
     stream = Stream(Silent(), Meter(), [], 10.0)
-    flowing = asyncio.ensure_future(stream.flow(lambda _: None))
+    flowing = asyncio.ensure_future(stream.flow(lambda _: None, FastPath(never, texts.append)))
     await asyncio.sleep(0)
     stream.hold()
     await pass_looks(LOOKS - 1)

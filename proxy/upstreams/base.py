@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import orjson
 
+from proxy.upstreams.fast_path import FastPath
+
 # No answer uses as many; neither Redis nor Postgres could add up what a confused provider may report.
 MOST_TOKENS = 10**9
 
@@ -73,8 +75,8 @@ class Answer:
 class Event:
     """One server-sent event of a stream: its `raw` bytes with the closing blank line, and what they say.
 
-    `data` is decoded JSON, None for a comment. `text` is set where a piece of the first choice's content, in plain
-    text, is all that is said; `data` is then decoded only when it is asked for. The `[DONE]` mark is not an event: a
+    `data` is decoded JSON, None for a comment. `text` is set where one more piece of plain text
+    is all that is said; `data` is then decoded only when it is asked for. The `[DONE]` mark is not an event: a
     stream that has ended has ended.
     """
 
@@ -99,8 +101,11 @@ class PushSource(AsyncIterator[Sequence[Event]]):
     """A stream that can also hand its events over in the very turn of the event loop that they arrive in."""
 
     @abstractmethod
-    def flow(self, take: Take) -> asyncio.Future[None]:
-        """Hand over all that is still to come. Done at the end; raises UpstreamFailure, or what `take` raised."""
+    def flow(self, take: Take, fast_path: FastPath) -> asyncio.Future[None]:
+        """Hand over all that is still to come, but for what the fast path takes.
+
+        Done at the end; raises UpstreamFailure, or what `take` raised.
+        """
 
     @abstractmethod
     def hold(self) -> None:

@@ -8,6 +8,7 @@ import orjson
 
 from proxy.upstreams.base import Answer, Event, PushSource, Take, Target
 from proxy.upstreams.failures import MalformedAnswer, from_response
+from proxy.upstreams.fast_path import FastPath
 from proxy.upstreams.http import Pool, Response
 from proxy.upstreams.json_object import json_object
 from proxy.upstreams.sse import EventParser
@@ -81,7 +82,7 @@ class WireStream(PushSource):
                 return events
         raise StopAsyncIteration
 
-    def flow(self, take: Take) -> asyncio.Future[None]:
+    def flow(self, take: Take, fast_path: FastPath) -> asyncio.Future[None]:
         """Hand over all that is still to come; for a stream that was read from before."""
 
         parser = self._parser
@@ -89,6 +90,7 @@ class WireStream(PushSource):
         def take_bytes(data: bytes) -> bool:
             if events := parser.feed(data) if data else parser.end():
                 take(events)
+            fast_path.frame = parser.expected_frame
             self._ended = ended = parser.done or not data
             return ended
 
@@ -96,7 +98,7 @@ class WireStream(PushSource):
             raise RuntimeError("Read from the stream first.")
         if self._ended:
             return _done()
-        return self._answer.flow(take_bytes)
+        return self._answer.flow(take_bytes, fast_path.take)
 
     def _parse(self, data: bytes) -> Sequence[Event]:
         """b"" stands for the end."""

@@ -45,6 +45,11 @@ class EventParser:
             raise MalformedAnswer("The provider sent an event of more than 16 MB.")
         return events
 
+    @property
+    def expected_frame(self) -> TextFrame | None:
+        """What the next event is likely to repeat; None in the middle of an event, at the end, or if none is known."""
+        return None if self._buffer or self.done else self._frame
+
     def end(self) -> list[Event]:
         """The events that the end of the body completes: some servers leave out the last blank line."""
         return self.feed(b"\n\n") if self._buffer.strip() else []

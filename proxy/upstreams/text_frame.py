@@ -4,61 +4,85 @@ Nearly every chunk says what the one before it said, byte for byte, but for a pi
 that are the same around a plain text are known to be sound as well, and what they say is known.
 """
 
-import re
 from typing import Any, Self
 
 import orjson
 
-# Printable ASCII that stands for itself in JSON. Whatever else a text holds, its chunk is decoded.
-_PLAIN = re.compile(rb"[ !#-\[\]-~]*").fullmatch
-_CONTENT = re.compile(rb'"content": ?"')
-_PROBE = "probe"
+# For bytes.translate: printable ASCII that stands for itself in JSON. Whatever else a text holds, its chunk is decoded.
+PLAIN = bytes(code if 0x20 <= code < 0x7F and code not in b'"\\' else 0 for code in range(256))
+# What differs in each chunk of OpenAI's and is no part of the answer: it hides the length of a text from those who see
+# encrypted traffic (https://platform.openai.com/docs/api-reference/chat-streaming).
+NOISE = "obfuscation"
+# Members of a delta that say nothing: the role, and what litellm repeats of the reasoning in another form.
+NOT_SAID = frozenset({"role", "thinking_blocks", "provider_specific_fields"})
 
 
 class TextFrame:
-    """All of a chunk but its text: the bytes before and after it."""
+    """All of an event but its text, and but for the noise that may follow it.
 
-    def __init__(self, before: bytes, after: bytes) -> None:
-        self._before = before
-        self._after = after
-        self._size = len(before) + len(after)
-        self._end = -len(after)
+    before      the bytes up to the text
+    middle      those between the text and the noise; None where there is no noise
+    after       the rest
+    last        the same with the end of a chunk of HTTP, if each event comes as one
+    """
+
+    __slots__ = ("after", "before", "chunk_size", "last", "middle", "size")
+
+    def __init__(self, before: bytes, middle: bytes | None, after: bytes) -> None:
+        self.before = before
+        self.middle = middle
+        self.after = after
+        self.last = after + b"\r\n"
+        self.size = len(before) + len(after)
+        self.chunk_size = len(before) + len(self.last)
 
     def text_in(self, event: bytes) -> str | None:
         """The text of an event that is the same around it; None for any other event."""
-        if not event.startswith(self._before) or not event.endswith(self._after) or len(event) < self._size:
-            return None
-        text = event[len(self._before) : self._end]
-        return text.decode() if text and _PLAIN(text) else None
+        inner = event.removeprefix(self.before).removesuffix(self.after)
+        return self.text_of(inner) if len(inner) + self.size == len(event) else None
+
+    def text_of(self, inner: bytes) -> str | None:
+        """The same for what stands between `before` and `after`."""
+        if self.middle:
+            inner, found, noise = inner.partition(self.middle)
+            if not found or noise.translate(PLAIN) != noise:
+                return None
+        return inner.decode() if inner and inner.translate(PLAIN) == inner else None
 
     @classmethod
     def of(cls, event: bytes, data: dict[str, Any]) -> Self | None:
         """The frame of an event that was decoded to `data`; None where it says anything but one text."""
-        content = _only_text(data)
-        place = _CONTENT.search(event)
-        if content is None or place is None:
+        said = _only_text(data)
+        place = _place_of_text(event, said[0]) if said else None
+        if said is None or place is None or event[slice(*place)] != said[1].encode():
             return None
-        start, end = place.end(), event.find(b'"', place.end())
-        if event[start:end] != content.encode() or not _PLAIN(event[start:end]):
-            return None
-        before, after = event[:start], event[end:]
+        before, middle, after = event[: place[0]], None, event[place[1] :]
+        if noise := _place_of_text(after, NOISE):
+            middle, after = after[: noise[0]], after[noise[1] :]
         # The same text may stand in two places, and only one of them counts: JSON may repeat and respell a key.
-        return cls(before, after) if _is_read_from_between(before, after, content) else None
+        probe = "probe" if said[1] != "probe" else "PROBE"
+        probed = b"".join([before, probe.encode(), middle or b"", after]).removeprefix(b"data:")
+        return cls(before, middle, after) if _only_text(orjson.loads(probed)) == (said[0], probe) else None
 
 
-def _only_text(data: Any) -> str | None:
-    """The text of the first and only choice, if its delta is one, and nothing else is said."""
+def _only_text(data: Any) -> tuple[str, str] | None:
+    """What the delta of the first and only choice says, its name and the text, if that is all that is said."""
     choices = data.get("choices")
     if not isinstance(choices, list) or len(choices) != 1 or data.get("error") or data.get("usage"):
         return None
     choice = choices[0]
     if not isinstance(choice, dict) or choice.get("finish_reason") or not isinstance(choice.get("delta"), dict):
         return None
-    content = choice["delta"].get("content")
-    return content if len(choice["delta"]) == 1 and isinstance(content, str) else None
+    said = [(name, value) for name, value in choice["delta"].items() if value and name not in NOT_SAID]
+    return said[0] if len(said) == 1 and isinstance(said[0][1], str) else None
 
 
-def _is_read_from_between(before: bytes, after: bytes, content: str) -> bool:
-    """Whether another text there is what a decoder takes for the content: then any plain text is."""
-    other = _PROBE if content != _PROBE else _PROBE.upper()
-    return _only_text(orjson.loads((before + other.encode() + after).removeprefix(b"data:"))) == other
+def _place_of_text(event: bytes, name: str) -> tuple[int, int] | None:
+    """Where the first plain text of that name begins and ends."""
+    for opening in (b'"%b":"' % name.encode(), b'"%b": "' % name.encode()):
+        if (found := event.find(opening)) >= 0:
+            start = found + len(opening)
+            end = event.find(b'"', start)
+            text = event[start:end]
+            return (start, end) if text.translate(PLAIN) == text else None
+    return None

@@ -33,6 +33,8 @@ class Connection(asyncio.Protocol):
         self._response: Response | None = None
         self._unread_by_loop = select.poll()
         self._bytes_since_body = 0
+        self._is_after_chunk = False
+        self._is_between_chunks = False
         self._is_informational = False
         self._ends_with_connection = False
         self._may_be_kept = False
@@ -113,6 +115,8 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         response = self._response
+        if self._is_between_chunks and response and response.take_chunk(data):
+            return
         if response is None or self._may_be_kept:  # nobody asked for this: whose answer it is cannot be known
             self.abort()
             return
@@ -124,6 +128,8 @@ class Connection(asyncio.Protocol):
             return
         if self._bytes_since_body > MAX_HEADER_BYTES:
             self._fail(MalformedAnswer("The provider answered with headers of more than 64 KB."))
+        # Where the size of the next chunk is here, or a piece of it, this does not end in two ends of a line.
+        self._is_between_chunks = self._is_after_chunk and data.endswith(b"\n\r\n")
 
     def eof_received(self) -> None:
         """The answer is over; the transport closes itself, which takes as long as the request is being written."""
@@ -174,10 +180,15 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         self._bytes_since_body = 0
+        self._is_after_chunk = False
         if response := self._response:
             response.add(data)
 
+    def on_chunk_complete(self) -> None:
+        self._is_after_chunk = True
+
     def on_message_complete(self) -> None:
+        self._is_after_chunk = False
         response = self._response
         if response is None or self._is_informational:
             return

@@ -11,6 +11,12 @@ MAX_UNREAD_BYTES = 256 * 1024
 
 # Returns whether it has all that it wants.
 TakeBytes = Callable[[bytes], bool]
+# Returns whether it took a read that begins where a chunk does; if so, it was one whole chunk.
+TakeChunk = Callable[[bytes], bool]
+
+
+def not_taken(chunk: bytes) -> bool:
+    return False
 
 
 class Carrier(Protocol):
@@ -45,6 +51,7 @@ class Response:
         self._failure: UpstreamFailure | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._take: TakeBytes | None = None
+        self.take_chunk: TakeChunk = not_taken
         self._is_held = False
 
     @property
@@ -69,13 +76,15 @@ class Response:
         self._unread_bytes = 0
         return data
 
-    def flow(self, take: TakeBytes) -> asyncio.Future[None]:
+    def flow(self, take: TakeBytes, take_chunk: TakeChunk = not_taken) -> asyncio.Future[None]:
         """From now on hand over what comes of the body where it arrives, b"" at its end, instead of keeping it.
 
-        Done at the end, or when `take` says that it has all it wants. Raises ConnectionBroken, or what `take` raised.
+        `take_chunk` is asked first, where what arrives may be a chunk of HTTP, with its framing. Done at the end, or
+        when `take` says that it has all it wants. Raises ConnectionBroken, or what `take` raised.
         """
         self._waiter = end = self._connection.loop.create_future()
         self._take = take
+        self.take_chunk = take_chunk
         unread, self._unread, self._unread_bytes = self._unread, [], 0
         for data in unread:
             self.add(data)
@@ -125,6 +134,7 @@ class Response:
             return
         end = self._waiter
         if end is None or end.done():
+            self.take_chunk = not_taken
             return
         try:
             if take(data):
@@ -137,7 +147,8 @@ class Response:
         self._unread_bytes += len(data)
         if self._unread_bytes > MAX_UNREAD_BYTES:
             self._connection.pause()
-        self.wake()
+        if (waiter := self._waiter) and not waiter.done():
+            waiter.set_result(None)
 
     def end(self, failure: UpstreamFailure | None = None) -> None:
         """Nothing more will come: the body is whole, or this is what broke it off. What was said first, counts."""
