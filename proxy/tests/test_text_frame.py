@@ -8,7 +8,7 @@ import orjson
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from proxy.meter import Meter
+from proxy.meter import Meter, texts_of
 from proxy.tests.fake_provider import chunk
 from proxy.upstreams import sse
 from proxy.upstreams.base import Event
@@ -25,20 +25,38 @@ def members(*some: str | st.SearchStrategy[str], most: int = 3) -> st.SearchStra
     return st.lists(st.one_of(strategies), min_size=1, max_size=most).map(lambda chosen: "{" + ",".join(chosen) + "}")
 
 
-CONTENT = st.sampled_from(['"content":@', '"content": @', '"content" : @', '"c\\u006fntent":@', '"a\\"content":@'])
+def both(one: st.SearchStrategy[str], other: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.tuples(one, other).map(lambda chosen: "{" + ",".join(chosen) + "}")
+
+
+CONTENT = st.sampled_from(
+    [*['"content":@'] * 3, '"content": @', '"content" : @', '"c\\u006fntent":@', '"a\\"content":@']
+)
+REASONING = st.sampled_from(['"reasoning_content":@', '"reasoning_content": @', '"reasoning_conten\\u0074":@'])
+NOISE = st.sampled_from([*['"obfuscation":@'] * 3, '"obfuscation": @', '"obfuscation" : @', '"a\\"obfuscation":@'])
+ROLE = st.sampled_from(['"role":"assistant"', '"role":@'])
 TOOL_CALLS = CONTENT.map('"tool_calls":[{{{}}}]'.format)
-DELTA = members(CONTENT, CONTENT, CONTENT, '"role":"assistant"', '"obfuscation":@', TOOL_CALLS, most=2)
+SAID = members(CONTENT, CONTENT, CONTENT, REASONING, ROLE, NOISE, TOOL_CALLS)
+DELTA = st.one_of(SAID, *(both(one, other) for one in (CONTENT, REASONING) for other in (ROLE, NOISE)))
 LOGPROBS = CONTENT.map('"logprobs":{{{}}}'.format)
 REASON = st.sampled_from(['"finish_reason":null', '"finish_reason":@'])
 CHOICE = members(DELTA.map('"delta":{}'.format), DELTA.map('"delta":{}'.format), LOGPROBS, '"index":1', REASON)
 CHOICES = st.lists(CHOICE, min_size=1, max_size=2).map(lambda chosen: '"choices":[' + ",".join(chosen) + "]")
 ODD = st.sampled_from(['"usage":null', '"usage":{"prompt_tokens":3}', '"error":null', '"error":{"message":@}'])
-CHUNK = st.one_of(CHOICES.map("{{{}}}".format), members(CHOICES, CHOICES, CHOICES, CONTENT, ODD))
+USUAL = DELTA.map('"choices":[{{"delta":{}}}]'.format)
+CHUNK = st.one_of(
+    USUAL.map("{{{}}}".format),
+    both(USUAL, NOISE),
+    CHOICES.map("{{{}}}".format),
+    members(CHOICES, CHOICES, CHOICES, CONTENT, NOISE, ODD),
+)
 
-TEXT = st.sampled_from(
-    [*["a"] * 6, "b", "b", "", "probe", " word", 'say "it"', "back\\slash", "line\n", "ü", "🙂", "\x7f"]
-).flatmap(lambda text: st.sampled_from([json.dumps(text), json.dumps(text, ensure_ascii=False)]))
+ASCII_TEXT = st.sampled_from([*["a"] * 4, "b", "b", *[""] * 4, "probe", " word"]).map(json.dumps)
+ODD_TEXT = st.sampled_from(['say "it"', "back\\slash", "line\n", "ü", "🙂", "\x7f"]).flatmap(
+    lambda text: st.sampled_from([json.dumps(text), json.dumps(text, ensure_ascii=False)])
+)
 ESCAPED = st.just('"\\u0061"')  # an "a"
+TEXT = st.integers(0, 7).flatmap(lambda kind: {0: ODD_TEXT, 1: ESCAPED}.get(kind, ASCII_TEXT))
 
 
 @st.composite
@@ -48,7 +66,7 @@ def streams(draw: st.DrawFn) -> list[bytes]:
     chunks = []
     for kind in draw(st.lists(st.sampled_from(kinds), min_size=2, max_size=6)):
         before, *after = kind.split("@")
-        chunks.append("data: " + before + "".join(draw(TEXT | ESCAPED) + piece for piece in after) + "\n\n")
+        chunks.append("data: " + before + "".join(draw(TEXT) + piece for piece in after) + "\n\n")
     return [chunk.encode() for chunk in chunks]
 
 
@@ -91,7 +109,7 @@ def test_an_event_that_was_not_decoded_says_what_its_json_says(chunks: list[byte
         if event.text is not None:
             assert event.data is not None
             [choice] = event.data["choices"]
-            assert choice["delta"] == {"content": event.text}
+            assert texts_of(choice["delta"]) == [event.text]
             assert not any([choice.get("finish_reason"), event.data.get("usage"), event.data.get("error")])
     assert heard(read(chunks)[0]) == heard(decoded(chunks))  # read again: these have been decoded by now
 
@@ -113,8 +131,12 @@ def a_frame(event: bytes) -> TextFrame | None:
     return TextFrame.of(event, orjson.loads(event[6:]))
 
 
+def event_of(data: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(data, ensure_ascii=False).encode() + b"\n\n"
+
+
 def said(content: str, **fields: Any) -> bytes:
-    return b"data: " + json.dumps(chunk({"content": content}, **fields)).encode() + b"\n\n"
+    return event_of(chunk({"content": content}, **fields))
 
 
 def test_the_usual_chunk_is_not_decoded_after_the_first(monkeypatch: pytest.MonkeyPatch):
@@ -143,7 +165,11 @@ def test_a_text_that_is_empty_or_not_plain_is_decoded(content: str):
         b'data: {"choices":[{"delta":{"content":"a"}}],"choices":[{"delta":{"content" :"a"}}]}\n\n',
         b'data: {"choices":[{"delta":{"content":"a"},"delta":{"content" :"a"}}]}\n\n',
         b'data: {"choices":[{"delta":{"content":"\\u0061"}}]}\n\n',
-        b'data: {"choices":[{"delta":{"content":"a","role":"assistant"}}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"a","reasoning_content":"a"}}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"a","obfuscation":"x"}}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"a","obfuscation":""}}]}\n\n',
+        b'data: {"choices":[{"delta":{"content":"","role":"assistant"}}]}\n\n',
+        b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n',
         b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n',
         b'data: {"choices":[{"delta":{"content":"a"}},{"delta":{"content":"a"}}]}\n\n',
         b'data: {"choices":[{"delta":{"content":"a"}}],"usage":{"prompt_tokens":1}}\n\n',
@@ -164,10 +190,49 @@ def test_the_text_of_the_frames_own_probe_is_no_exception():
     assert a_frame(b'data: {"choices":[{"delta":{"content":"probe","content" : "probe"}}]}\n\n') is None
 
 
+@pytest.mark.parametrize("name", ["content", "reasoning_content", "reasoning", "refusal"])
+def test_a_text_of_any_name_has_a_frame_with_or_without_its_role(name: str):
+    for role in ({}, {"role": "assistant"}):
+        frame = a_frame(event_of(chunk({**role, name: "one"})))
+        assert frame is not None
+        assert frame.text_in(event_of(chunk({**role, name: "two"}))) == "two"
+        assert frame.text_in(event_of(chunk({**role, "other": "two"}))) is None
+
+
+def test_noise_may_change_with_each_text_and_may_be_empty():
+    frame = a_frame(said("one", obfuscation="xyz"))
+    assert frame is not None
+    for noise in ("xyz", "a", ""):
+        assert frame.text_in(said("two", obfuscation=noise)) == "two"
+    for noise in ("ü", 'a "quote"', "a\\b", "\x7f"):
+        assert frame.text_in(said("two", obfuscation=noise)) is None
+    assert frame.text_in(said("", obfuscation="xyz")) is None
+    assert frame.text_in(said("two")) is None
+    assert frame.text_in(said("two", obfuscation="xyz", more=True)) is None
+
+
+def test_noise_before_the_text_or_that_is_no_text_belongs_to_the_frame():
+    noisy = {"obfuscation": "xyz", **chunk({"content": "one"})}
+    frame = a_frame(event_of(noisy))
+    assert frame is not None
+    assert frame.text_in(event_of({**noisy, **chunk({"content": "two"})})) == "two"
+    assert frame.text_in(event_of({**noisy, "obfuscation": "abc"})) is None
+    frame = a_frame(said("one", obfuscation=1))
+    assert frame is not None
+    assert frame.text_in(said("two", obfuscation=1)) == "two"
+    assert frame.text_in(said("two", obfuscation=2)) is None
+
+
+def test_what_is_called_noise_inside_of_a_delta_is_part_of_the_answer():
+    """An empty one says nothing, but the next may."""
+    events = [event_of(chunk({"content": text, "obfuscation": noise})) for text, noise in (("one", ""), ("two", "xyz"))]
+    assert heard(read(events)[0])[0] == ["one", "two", "xyz"]
+
+
 def test_another_choice_or_reason_or_obfuscation_has_another_frame():
     frame = a_frame(said("one"))
     assert frame is not None
     assert frame.text_in(said("two", obfuscation="xyz")) is None
     assert frame.text_in(said("two", id="another")) is None
     assert frame.text_in(said("one") + said("two")) is None
-    assert frame.text_in(b"data: " + json.dumps(chunk({"content": "two"}, "stop")).encode() + b"\n\n") is None
+    assert frame.text_in(event_of(chunk({"content": "two"}, "stop"))) is None
