@@ -59,8 +59,8 @@ class TextFrame:
         before, middle, after = event[: place[0]], None, event[place[1] :]
         if noise := _place_of_text(after, NOISE):
             middle, after = after[: noise[0]], after[noise[1] :]
-        # The same text may stand in two places, and only one of them counts: JSON may repeat and respell a key. And what
-        # is called noise may be part of the answer, which shows only where it is not empty.
+        # The same text may stand in two places, and only one of them counts: JSON may repeat and respell a key. What
+        # is called noise may be part of the answer, too, which shows only where it is not empty.
         probe = "probe" if said[1] != "probe" else "PROBE"
         noisy = middle + probe.encode() if middle else b""
         probed = b"".join([before, probe.encode(), noisy, after]).removeprefix(b"data:")
