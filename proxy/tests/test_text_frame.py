@@ -148,6 +148,16 @@ def test_the_usual_chunk_is_not_decoded_after_the_first(monkeypatch: pytest.Monk
     assert event.data == chunk({"content": " two"})
 
 
+def test_a_byte_is_plain_if_json_has_it_stand_for_itself_and_it_is_ascii():
+    frame = a_frame(said("one", obfuscation="xyz"))
+    assert frame is not None
+    for byte in map(chr, range(0x100)):
+        is_plain = json.dumps(byte) == f'"{byte}"' and byte != "\x7f"
+        assert (frame.text_in(said("?", obfuscation="?").replace(b"?", byte.encode("latin-1"), 1)) == byte) == is_plain
+        noisy = said("two", obfuscation="?").replace(b"?", byte.encode("latin-1"))
+        assert (frame.text_in(noisy) == "two") == is_plain
+
+
 @pytest.mark.parametrize("content", ["", "ü", 'a "quote"', "a\\b", "a\n", "\x7f", "\x1f"])
 def test_a_text_that_is_empty_or_not_plain_is_decoded(content: str):
     frame = a_frame(said("one"))

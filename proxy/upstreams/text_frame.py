@@ -9,7 +9,7 @@ from typing import Any, Self
 import orjson
 
 # For bytes.translate: printable ASCII that stands for itself in JSON. Whatever else a text holds, its chunk is decoded.
-PLAIN = bytes(code if 0x20 <= code < 0x7F and code not in b'"\\' else 0 for code in range(256))
+PLAIN = bytes(code if 0x20 <= code < 0x7F and code not in b'"\\' else ord("?") for code in range(256))
 # What differs in each chunk of OpenAI's and is no part of the answer: it hides the length of a text from those who see
 # encrypted traffic (https://platform.openai.com/docs/api-reference/chat-streaming).
 NOISE = "obfuscation"
