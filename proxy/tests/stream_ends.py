@@ -6,10 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+from httptools import HttpResponseParser
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from proxy.http.asgi import Send
+from proxy.http.exchange import Exchange
+from proxy.http.handler import _send_live
 from proxy.http.stream import EventStream
 from proxy.meter import Meter
 from proxy.stream import Stream
 from proxy.tests.fake_provider import chunk
+from proxy.tests.provider_line import Line
 from proxy.upstreams.base import Event, PushSource, Take, Target
 from proxy.upstreams.fast_path import FastPath
 from proxy.upstreams.http.connection import Connection
@@ -68,6 +75,23 @@ class Provider:
     leave_at_end = leave
 
 
+class ChunkingProvider(Line):
+    """The same with the framing of HTTP."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begin()
+
+    async def post(self, *_: object) -> Response:
+        return self.response
+
+    def read(self, *reads: bytes) -> None:
+        """What the gateway reads, each in the same turn of the event loop."""
+        for data in reads:
+            if self.connection.is_open:
+                self.connection.data_received(data)
+
+
 class Pulled:
     """A source that only can be iterated, as litellm's."""
 
@@ -90,6 +114,8 @@ class Caller:
         self.reads.set()
         self.fails = False
         self.finished: list[BaseException | None] = []
+        self.checkpoints: list[int] = []
+        self.transcript: Any = None
 
     async def write(self, data: bytes) -> None:
         await self.reads.wait()
@@ -103,13 +129,53 @@ class Caller:
     def response(self, stream: Stream) -> EventStream:
         attempt = SimpleNamespace(end=lambda failure: None, public=dict)
         call: Any = SimpleNamespace(
-            headers=dict, transcript=None, request_id="req_1", served_by=None, attempts=[attempt]
+            headers=dict, transcript=self.transcript, request_id="req_1", served_by=None, attempts=[attempt]
         )
-        gateway: Any = SimpleNamespace(finish=lambda _, error: self.finished.append(error), checkpoint=lambda _: None)
+        gateway: Any = SimpleNamespace(
+            finish=lambda _, error: self.finished.append(error),
+            checkpoint=lambda _: self.checkpoints.append(len(stream.meter.delivered)),
+        )
         return EventStream(gateway, call, stream, usage_chunk=False)
 
 
-async def wire_stream(provider: Provider, *head: bytes, stall_s: float = 60.0) -> Stream:
+class ChunkReadingCaller(Caller):
+    """On a connection of our own server. `stops` and `goes_on` say whether the server may write."""
+
+    def __init__(self, *, takes_chunks: bool = True) -> None:
+        super().__init__()
+        self.written: list[bytes] = []
+        self.passed: list[bytes] = []
+        self._takes_chunks = takes_chunks
+        self._flow = FlowControl(cast(asyncio.Transport, self))
+        scope: Any = {"type": "http", "method": "POST"}
+        self.exchange = Exchange(
+            scope, cast(asyncio.Transport, SimpleNamespace(write=self.written.append, close=lambda: None)),
+            self._flow, [], lambda: None, keep_alive=True, expect_100_continue=False,
+        )  # fmt: skip
+        self.stops, self.goes_on = self._flow.pause_writing, self._flow.resume_writing
+
+    def follow(self, stream: Stream) -> "asyncio.Task[None]":
+        self.response_to = response = self.response(stream)
+        response.write_at_once = self.exchange.write_at_once
+        if self._takes_chunks:
+            response.write_chunk = self._write_chunk
+        return asyncio.ensure_future(_send_live(response, cast(Send, self.exchange.send)))
+
+    def _write_chunk(self, chunk: bytes) -> bool:
+        is_written = self.exchange.write_chunk(chunk)
+        if is_written:
+            self.passed.append(chunk)
+        return is_written
+
+    @property
+    def body(self) -> bytes:
+        """Without its framing, which must be sound."""
+        body: list[bytes] = []
+        HttpResponseParser(SimpleNamespace(on_body=body.append)).feed_data(b"".join(self.written))
+        return b"".join(body)
+
+
+async def wire_stream(provider: "Provider | ChunkingProvider", *head: bytes, stall_s: float = 60.0) -> Stream:
     """One whose first read was this."""
     source = WireStream(cast(OpenAIWire, provider), cast(Target, None), {})
     provider.say(*head)
