@@ -72,6 +72,7 @@ class Stream:
 
         def look() -> None:
             if self._may_go_on.is_set() and not end.done():
+                fast_path.credit = 0
                 end.set_exception(stalled(self._stall_s))
 
         self._silence_watch = watch = SilenceWatch(self._stall_s, look, self.meter.delivered)

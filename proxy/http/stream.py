@@ -93,10 +93,10 @@ class EventStream(EventStreamResponse):
             self._outlet.write(events[0].raw if len(events) == 1 else b"".join([event.raw for event in events]))
             self._silence.heard = True
         if len(self._delivered) >= self._checkpoint:
-            self._checkpoint += CHECKPOINT_EVERY
+            self._checkpoint = len(self._delivered) + CHECKPOINT_EVERY
             self._gateway.checkpoint(self._call)
         may_pass = not self._outlet.is_full and not self._call.transcript
-        self._fast_path.credit = self._checkpoint - len(self._delivered) if may_pass else 0
+        self._fast_path.credit = self._checkpoint - len(self._delivered) - 1 if may_pass else 0
 
     def _hold(self) -> None:
         self._fast_path.credit = 0  # what is kept goes first

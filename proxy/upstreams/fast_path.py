@@ -26,7 +26,7 @@ class FastPath:
     def take(self, data: bytes) -> bool:
         """Whether this was one such chunk, or several, and is written."""
         frame = self.frame
-        if frame is None or not self.credit:
+        if frame is None or self.credit < 1:
             return False
         text = text_in_chunk(frame, data)
         if text is None:

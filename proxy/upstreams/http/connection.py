@@ -121,6 +121,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._bytes_since_body += len(data)
+        self._is_between_chunks = False
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):

@@ -137,10 +137,12 @@ class Response:
             self.take_chunk = not_taken
             return
         try:
-            if take(data):
-                end.set_result(None)
+            if not take(data):
+                return
+            end.set_result(None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where `flow` is awaited
             end.set_exception(error)
+        self.take_chunk = not_taken
 
     def _keep(self, data: bytes) -> None:
         self._unread.append(data)
@@ -156,6 +158,7 @@ class Response:
             return
         self._is_whole = failure is None
         self._failure = failure
+        self.take_chunk = not_taken
         self._tell_of_end()
 
     def _tell_of_end(self) -> None:
