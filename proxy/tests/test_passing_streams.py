@@ -1,0 +1,190 @@
+"""Chunks that pass as they came, between callers who read slowly, checkpoints, transcripts and ends."""
+
+import asyncio
+from collections.abc import Iterator
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings as hypothesis_settings, strategies as st
+
+from conftest import PATIENCE_S
+from proxy.http.stream import CHECKPOINT_EVERY
+from proxy.silence import LOOKS
+from proxy.tests.provider_line import END, chunked
+from proxy.tests.stream_ends import STOP, ChunkingProvider, ChunkReadingCaller, said, wire_stream
+from proxy.upstreams.sse import DONE, KEEP_ALIVE
+
+
+class Relay:
+    """A stream of which the first two chunks have come, so that the next may pass."""
+
+    provider: ChunkingProvider
+    caller: ChunkReadingCaller
+    following: "asyncio.Task[None]"
+
+    async def begin(self, transcript: Any = None, stall_s: float = 60.0) -> "Relay":
+        self.provider, self.caller = ChunkingProvider(), ChunkReadingCaller()
+        self.provider.say(said("1"))
+        self.caller.transcript = transcript
+        self.stream = await wire_stream(self.provider, stall_s=stall_s)
+        self.following = self.caller.follow(self.stream)
+        await turns()
+        self.say("2")
+        return self
+
+    def say(self, *words: str) -> None:
+        """In one read."""
+        self.provider.read(b"".join(chunked(said(word)) for word in words))
+
+    async def end(self) -> bytes:
+        """What the caller has read by then."""
+        self.provider.read(chunked(STOP), chunked(DONE) + END)
+        async with asyncio.timeout(PATIENCE_S):
+            await self.following
+        self.provider.socket.kernels.close()
+        return self.caller.body
+
+
+async def turns() -> None:
+    for _ in range(6):
+        await asyncio.sleep(0)
+
+
+def numbered() -> Iterator[str]:
+    yield from map(str, range(3, 10_000))
+
+
+STEPS = st.sampled_from(["say", "say", "say", "say several", "say odd", "stop", "go on", "turn", "turns", "comment"])
+
+
+async def followed(steps: list[str]) -> None:
+    relay, numbers, words = await Relay().begin(), numbered(), ["1", "2"]
+    for step in steps:
+        if step.startswith("say"):
+            new = [next(numbers) for _ in range(3 if step == "say several" else 1)]
+            new = [f'"{word}"' for word in new] if step == "say odd" else new
+            words += new
+            relay.say(*new)
+        elif step == "stop":
+            relay.caller.stops()
+        elif step == "go on":
+            relay.caller.goes_on()
+        elif step == "comment":
+            relay.caller.response_to._fill_silence()
+        else:
+            await asyncio.sleep(0)
+            await (turns() if step == "turns" else asyncio.sleep(0))
+    relay.caller.goes_on()
+    body = await relay.end()
+    assert body.replace(KEEP_ALIVE, b"") == b"".join([*map(said, words), STOP, DONE])
+    assert relay.stream.meter.delivered == words
+    assert relay.caller.finished == [None]
+
+
+@hypothesis_settings(max_examples=400, deadline=None)
+@given(st.lists(STEPS, max_size=25))
+def test_order_is_kept_whenever_a_caller_stops_to_read_and_goes_on(steps: list[str]):
+    asyncio.run(followed(steps))
+
+
+async def test_nothing_passes_a_caller_who_does_not_read():
+    relay = await Relay().begin()
+    relay.say("3")
+    assert len(relay.caller.passed) == 1
+    relay.caller.stops()
+    relay.say("4")
+    relay.say("5")
+    assert len(relay.caller.passed) == 1
+    assert not relay.provider.socket.is_reading()
+    relay.caller.goes_on()
+    await turns()
+    assert relay.provider.socket.is_reading()
+    relay.say("6")
+    relay.say("7")
+    assert len(relay.caller.passed) == 2
+    assert await relay.end() == b"".join([*map(said, "1234567"), STOP, DONE])
+
+
+async def test_a_transcript_hears_every_chunk():
+    heard: list[bytes] = []
+    relay = await Relay().begin(SimpleNamespace(hear=lambda events: heard.extend(event.raw for event in events)))
+    for word in "3456":
+        relay.say(word)
+    relay.say("7", "8")
+    await relay.end()
+    assert relay.caller.passed == []
+    assert heard == [*map(said, "12345678"), STOP]
+
+
+async def test_a_stream_is_checkpointed_at_least_so_often():
+    relay = await Relay().begin()
+    for number in range(1000):
+        relay.say(f"word {number}")
+    checkpoints = relay.caller.checkpoints
+    assert checkpoints == list(range(CHECKPOINT_EVERY, 1000, CHECKPOINT_EVERY))
+    assert len(relay.caller.passed) > 980
+    await relay.end()
+
+
+async def test_a_read_with_many_texts_does_not_put_off_the_checkpoints_after_it():
+    relay = await Relay().begin()
+    relay.say(*[f'"{number}"' for number in range(CHECKPOINT_EVERY * 3)])
+    relay.say("between")
+    before = relay.caller.checkpoints[-1]
+    for number in range(CHECKPOINT_EVERY * 2):
+        relay.say(f"word {number}")
+    assert relay.caller.checkpoints[-1] - before >= CHECKPOINT_EVERY
+    assert max(later - earlier for earlier, later in pairwise(relay.caller.checkpoints)) <= CHECKPOINT_EVERY
+    await relay.end()
+
+
+async def test_chunks_that_pass_are_no_silence(monkeypatch: pytest.MonkeyPatch, settings: Any):
+    settings.GATEWAY_KEEP_ALIVE_S = 10.0
+    now = 1000.0
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+
+    async def pass_looks(count: int) -> None:
+        nonlocal now
+        for _ in range(count):
+            now += 10.0 / LOOKS
+            await turns()
+
+    relay = await Relay().begin(stall_s=10.0)
+    for number in range(8):
+        await pass_looks(LOOKS // 2)
+        relay.say(f"word {number}")
+    assert len(relay.caller.passed) == 8
+    assert KEEP_ALIVE not in relay.caller.body
+    assert not relay.following.done()
+    await pass_looks(LOOKS + 1)
+    assert relay.following.done()
+    assert b'"stalled"' in relay.caller.body
+
+
+async def test_after_a_stall_nothing_passes_even_in_the_same_turn():
+    relay = await Relay().begin()
+    watch = relay.stream._silence_watch
+    assert watch is not None
+    watch._act()
+    relay.say("late")
+    await relay.following
+    assert b"late" not in relay.caller.body
+    assert relay.stream.meter.delivered == ["1", "2"]
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_after_it_was_cancelled_nothing_passes(is_gone: bool):
+    relay = await Relay().begin()
+    relay.say("3")
+    if is_gone:
+        relay.caller.exchange.hang_up()
+        relay.say("4")
+    relay.following.cancel()
+    await asyncio.wait([relay.following])
+    relay.provider.read(chunked(said("late")))
+    assert len(relay.caller.passed) == 1
+    assert b"late" not in relay.caller.body
+    assert len(relay.caller.finished) == 1
+    assert relay.provider.retired == [False]
