@@ -27,6 +27,7 @@ class SilenceWatch:
     def stop(self) -> None:
         if self._timer:
             self._timer.cancel()
+        self._act = _nothing  # else whoever acts and this would refer to each other, and wait for the garbage collector
 
     def _look(self) -> None:
         seen, self._seen = self._seen, len(self._delivered)
@@ -36,3 +37,7 @@ class SilenceWatch:
         if self._silent_looks >= LOOKS:
             self._silent_looks = 0
             self._act()
+
+
+def _nothing() -> None:
+    pass

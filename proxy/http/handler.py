@@ -112,6 +112,8 @@ async def send_response(response: HttpResponseBase, send: Send, exchange: Exchan
 
 async def _send_live(response: LiveResponse, send: Send) -> None:
     started = False
+    # Made now: what refers to the response here would be referred to by it, and both wait for the garbage collector.
+    head = {"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)}
 
     def write(data: bytes) -> Coroutine[Any, Any, None]:
         # The start is sent inside `pump`, which finishes its call even if the caller hangs up at this very moment.
@@ -123,7 +125,7 @@ async def _send_live(response: LiveResponse, send: Send) -> None:
         return cast(Coroutine[Any, Any, None], send({"type": "http.response.body", "body": data, "more_body": True}))
 
     async def begin(data: bytes) -> None:
-        await send({"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)})
+        await send(head)
         await send({"type": "http.response.body", "body": data, "more_body": True})
 
     await response.pump(write)

@@ -54,9 +54,10 @@ class Outlet:
             await asyncio.shield(self._emptying)
 
     def close(self) -> None:
-        """Drop what the server has not taken."""
+        """Drop what the server has not taken. Whoever writes is not told of anything any more."""
         if self._emptying:
             self._emptying.cancel()
+        self._hold = self._go_on = _nothing  # else both would refer to each other, and wait for the garbage collector
 
     async def _empty(self, rest: Awaitable[None]) -> None:
         try:
@@ -68,6 +69,10 @@ class Outlet:
             self._emptying = None
         finally:
             self._go_on()
+
+
+def _nothing() -> None:
+    pass
 
 
 def _note_failure(emptying: asyncio.Task[None]) -> None:
