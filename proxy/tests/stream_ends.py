@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from httptools import HttpResponseParser
 from uvicorn.protocols.http.flow_control import FlowControl
 
@@ -14,6 +15,7 @@ from proxy.http.exchange import Exchange
 from proxy.http.handler import _send_live
 from proxy.http.stream import EventStream
 from proxy.meter import Meter
+from proxy.silence import LOOKS
 from proxy.stream import Stream
 from proxy.tests.fake_provider import chunk
 from proxy.tests.provider_line import Line
@@ -33,6 +35,26 @@ def said(content: str) -> bytes:
 
 
 STOP = event(chunk({}, "stop"))
+
+
+async def turns() -> None:
+    """A few turns of the event loop."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+class Looks:
+    """Stands for the event loop's clock: time passes by looks of a watch whose period is `period_s`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, period_s: float) -> None:
+        self._now = 1000.0
+        self._pause_s = period_s / LOOKS
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: self._now)
+
+    async def pass_by(self, count: int) -> None:
+        for _ in range(count):
+            self._now += self._pause_s
+            await turns()
 
 
 class Provider:

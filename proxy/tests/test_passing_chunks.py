@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from conftest import PATIENCE_S
 from proxy.tests.fake_provider import chunk
 from proxy.tests.provider_line import END, chunked
-from proxy.tests.stream_ends import STOP, ChunkingProvider, ChunkReadingCaller, event, said, wire_stream
+from proxy.tests.stream_ends import STOP, ChunkingProvider, ChunkReadingCaller, event, said, turns, wire_stream
 from proxy.upstreams.sse import DONE
 
 # ---- what a provider may send ----------------------------------------------------------------------------------------
@@ -143,11 +143,6 @@ async def relayed(told: Told, *, takes_chunks: bool) -> tuple[dict[str, Any], in
         "is kept": provider.retired,
     }
     return same, len(caller.passed)
-
-
-async def turns() -> None:
-    for _ in range(6):
-        await asyncio.sleep(0)
 
 
 async def both_ways(told: Told) -> int:

@@ -1,6 +1,8 @@
 """Chunks that pass as they came, between callers who read slowly, checkpoints, transcripts and ends."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterator
 from itertools import pairwise
 from types import SimpleNamespace
@@ -13,7 +15,7 @@ from conftest import PATIENCE_S
 from proxy.http.stream import CHECKPOINT_EVERY
 from proxy.silence import LOOKS
 from proxy.tests.provider_line import END, chunked
-from proxy.tests.stream_ends import STOP, ChunkingProvider, ChunkReadingCaller, said, wire_stream
+from proxy.tests.stream_ends import STOP, ChunkingProvider, ChunkReadingCaller, Looks, said, turns, wire_stream
 from proxy.upstreams.sse import DONE, KEEP_ALIVE
 
 
@@ -45,11 +47,6 @@ class Relay:
             await self.following
         self.provider.socket.kernels.close()
         return self.caller.body
-
-
-async def turns() -> None:
-    for _ in range(6):
-        await asyncio.sleep(0)
 
 
 def numbered() -> Iterator[str]:
@@ -142,25 +139,32 @@ async def test_a_chunk_of_many_texts_does_not_put_off_the_checkpoints_after_it()
 
 async def test_chunks_that_pass_are_no_silence(monkeypatch: pytest.MonkeyPatch, settings: Any):
     settings.GATEWAY_KEEP_ALIVE_S = 10.0
-    now = 1000.0
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
-
-    async def pass_looks(count: int) -> None:
-        nonlocal now
-        for _ in range(count):
-            now += 10.0 / LOOKS
-            await turns()
-
+    looks = Looks(monkeypatch, period_s=10.0)
     relay = await Relay().begin(stall_s=10.0)
     for number in range(8):
-        await pass_looks(LOOKS // 2)
+        await looks.pass_by(LOOKS // 2)
         relay.say(f"word {number}")
     assert len(relay.caller.passed) == 8
     assert KEEP_ALIVE not in relay.caller.body
     assert not relay.following.done()
-    await pass_looks(LOOKS + 1)
+    await looks.pass_by(LOOKS + 1)
     assert relay.following.done()
     assert b'"stalled"' in relay.caller.body
+
+
+async def test_nothing_of_a_finished_stream_waits_for_the_garbage_collector():
+    relay = await Relay().begin()
+    relay.say("3")
+    gc.disable()
+    try:
+        await relay.end()
+        response, stream = weakref.ref(relay.caller.response_to), weakref.ref(relay.stream)
+        del relay.caller.response_to, relay
+        await turns()
+        assert response() is None
+        assert stream() is None
+    finally:
+        gc.enable()
 
 
 async def test_after_a_stall_nothing_passes_even_in_the_same_turn():

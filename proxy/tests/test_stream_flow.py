@@ -12,7 +12,19 @@ from proxy.idempotency.recording import RecordedStream
 from proxy.meter import Meter
 from proxy.silence import LOOKS
 from proxy.stream import Stream
-from proxy.tests.stream_ends import STOP, Caller, Provider, Pulled, Silent, event, pull_stream, said, wire_stream
+from proxy.tests.stream_ends import (
+    STOP,
+    Caller,
+    Looks,
+    Provider,
+    Pulled,
+    Silent,
+    event,
+    pull_stream,
+    said,
+    turns,
+    wire_stream,
+)
 from proxy.upstreams.fast_path import FastPath
 from proxy.upstreams.sse import DONE, KEEP_ALIVE
 
@@ -25,11 +37,6 @@ async def provider() -> Provider:
 @pytest.fixture
 async def caller() -> Caller:
     return Caller()
-
-
-async def turns() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_a_chunk_is_with_the_caller_in_the_turn_that_it_arrives_in(provider: Provider, caller: Caller):
@@ -181,25 +188,17 @@ async def test_a_silent_provider_stalls_and_a_held_one_does_not(provider: Provid
 
 async def test_the_time_that_a_caller_took_is_not_the_providers_silence(monkeypatch: pytest.MonkeyPatch):
     """A watch that looks the moment after a caller has caught up counts from there."""
-    now = 1000.0
-    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
-
-    async def pass_looks(count: int) -> None:
-        nonlocal now
-        for _ in range(count):
-            now += 10.0 / LOOKS
-            await turns()
-
+    looks = Looks(monkeypatch, period_s=10.0)
     texts: list[str] = []
     stream = Stream(Silent(), Meter(), [], 10.0)
     flowing = asyncio.ensure_future(stream.flow(lambda _: None, FastPath(never, texts.append)))
     await asyncio.sleep(0)
     stream.hold()
-    await pass_looks(LOOKS - 1)
+    await looks.pass_by(LOOKS - 1)
     stream.go_on()
-    await pass_looks(LOOKS)
+    await looks.pass_by(LOOKS)
     assert not flowing.done()
-    await pass_looks(1)
+    await looks.pass_by(1)
     assert flowing.done()
     assert "fell silent" in str(flowing.exception())
 

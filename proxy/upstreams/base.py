@@ -75,9 +75,9 @@ class Answer:
 class Event:
     """One server-sent event of a stream: its `raw` bytes with the closing blank line, and what they say.
 
-    `data` is decoded JSON, None for a comment. `text` is set where one more piece of plain text
-    is all that is said; `data` is then decoded only when it is asked for. The `[DONE]` mark is not an event: a
-    stream that has ended has ended.
+    `data` is decoded JSON, None for a comment. `text` is set where one more piece of plain text is all that is said;
+    `data` is then decoded only when it is asked for. The `[DONE]` mark is not an event: a stream that has ended has
+    ended.
     """
 
     __slots__ = ("_data", "raw", "text")

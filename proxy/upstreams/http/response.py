@@ -11,7 +11,7 @@ MAX_UNREAD_BYTES = 256 * 1024
 
 # Returns whether it has all that it wants.
 TakeBytes = Callable[[bytes], bool]
-# Returns whether it took a read that begins where a chunk does; if so, it was one whole chunk.
+# Returns whether it took a read that begins where a chunk does; if so, it was one whole chunk, or several.
 TakeChunk = Callable[[bytes], bool]
 
 
@@ -149,7 +149,7 @@ class Response:
         self._unread_bytes += len(data)
         if self._unread_bytes > MAX_UNREAD_BYTES:
             self._connection.pause()
-        if (waiter := self._waiter) and not waiter.done():
+        if (waiter := self._waiter) and not waiter.done():  # `wake`, once for each chunk that is waited for
             waiter.set_result(None)
 
     def end(self, failure: UpstreamFailure | None = None) -> None:
