@@ -61,7 +61,7 @@ class Gateway:
         self.credentials = Credentials()
         self.upstreams = Upstreams()
         self.breakers = Breakers(self.redis)
-        self.relay = Relay(self.upstreams, self.breakers, self._begin)
+        self.relay = Relay(self.upstreams, self.breakers)
         self.local_limits = LocalLimits()
         self.catalogue: Catalogue | None = None
         self._reloading = asyncio.Lock()
@@ -178,9 +178,6 @@ class Gateway:
         """Note how far a stream is, in case this process dies. Not waited for."""
         if call.meter:
             self.ledger.checkpoint(call.request_id, len(call.meter.delivered))
-
-    def _begin(self, call: Call) -> None:
-        self.ledger.begin(call.request_id)
 
     async def _count_and_settle(self, call: Call, status: str, error_code: str, answer: bytes) -> None:
         await measure(call)

@@ -35,11 +35,9 @@ LEAST_PATIENCE_S = 0.01  # with less left until the deadline, another model is n
 class Relay:
     """Asks links in order. Raises ChainFailed when none answered, UpstreamRejected when the request itself is wrong."""
 
-    def __init__(self, upstreams: Upstreams, breakers: Breakers, begin: Callable[[Call], None]) -> None:
-        """`begin` is told of each call before the first provider is asked."""
+    def __init__(self, upstreams: Upstreams, breakers: Breakers) -> None:
         self._upstreams = upstreams
         self._breakers = breakers
-        self._begin = begin
         self._deadlines = Deadlines()
 
     async def complete(self, call: Call) -> Answer:
@@ -78,7 +76,6 @@ class Relay:
         return await self._walk(call, ask)
 
     async def _walk(self, call: Call, ask: Callable[[Link], Awaitable[T]]) -> T:
-        self._begin(call)
         too_small: Link | None = None
         for link in call.route.links:
             is_last = link is call.route.links[-1]

@@ -28,8 +28,7 @@ class Calls:
         self._process = process
         self._admissions: dict[tuple[Quota, int], Prepared] = {}
         self._settlements: dict[tuple[Sequence[str], Sequence[str]], Prepared] = {}
-        self.begin = Prepared(keys.NOTE, args=("begun", 1), more_keys=1)
-        self.checkpoint = Prepared(keys.NOTE, args=("completion_tokens",), more_keys=1, more_args=1)
+        self.checkpoint = Prepared(keys.CHECKPOINT, more_keys=1, more_args=1)
 
     def forget(self) -> None:
         """Their callers may have other limits by now."""

@@ -9,7 +9,7 @@ ADMIT = Script(SCRIPTS / "admit.lua")
 SETTLE = Script(SCRIPTS / "settle.lua")
 RELEASE = Script(SCRIPTS / "release.lua")
 REGISTER = Script(SCRIPTS / "register.lua")
-NOTE = Script(SCRIPTS / "note.lua")
+CHECKPOINT = Script(SCRIPTS / "checkpoint.lua")
 
 USAGE_STREAM = key("usage")
 DRAINED = key("drained")

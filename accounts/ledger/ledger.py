@@ -21,7 +21,7 @@ from accounts.ledger.calls import Calls
 from accounts.ledger.refusals import BudgetSpent
 from accounts.ledger.settlement import Settlement
 from accounts.quota import Quota
-from accounts.redis import CONFIGURATION_VERSION, Prepared, Redis
+from accounts.redis import CONFIGURATION_VERSION, Redis
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Open:
     reservation: Reservation
     counters: tuple[str, ...]
     gates: tuple[str, ...]
-    begun: bool = False
+    begun: bool  # whether a provider is asked, so that a crash is billed
     completion_tokens: int = 0
 
 
@@ -96,7 +96,7 @@ class Ledger:
             self._keep_hit(ask, admission)
             return admission
         for request in ask.requests:
-            held = Open(request, ask.quota.counters, ask.quota.gate_names)
+            held = Open(request, ask.quota.counters, ask.quota.gate_names, begun=admission.entry is None)
             self._open[request.request_id] = held
             if epoch != self.epoch:  # another request joined meanwhile, and could not bring this one along
                 await self._register(held, self.epoch)
@@ -173,32 +173,23 @@ class Ledger:
         if await self._redis.run(keys.REGISTER, names, arguments) < 0:
             raise EpochEnded("")
 
-    def begin(self, request_id: str) -> None:
-        """Note that a provider is being asked: from now on a crash of this process is billed. Not waited for."""
-        if held := self._open.get(request_id):
-            held.begun = True
-            self._note(self._calls.begin, request_id)
-
     def checkpoint(self, request_id: str, completion_tokens: int) -> None:
         """Note how much a stream has delivered, in case this process dies. Not waited for."""
         if held := self._open.get(request_id):
             held.completion_tokens = completion_tokens
-            self._note(self._calls.checkpoint, request_id, completion_tokens)
+            noted = self._redis.call(self._calls.checkpoint, (keys.reservation(request_id),), (completion_tokens,))
+            noted.add_done_callback(functools.partial(self._note_anew, request_id, completion_tokens))
 
     def note_exhausted(self, refusal: BudgetSpent) -> None:
         """Remember which budget had no room left, for its warning. Not waited for."""
         noted = self._redis.execute("SADD", keys.EXHAUSTED, refusal.counter)
         noted.add_done_callback(_log_failure)
 
-    def _note(self, call: Prepared, request_id: str, *value: int) -> None:
-        noted = self._redis.call(call, (keys.reservation(request_id),), value)
-        noted.add_done_callback(functools.partial(self._note_anew, call, request_id, value))
-
-    def _note_anew(self, call: Prepared, request_id: str, value: tuple[int, ...], noted: "asyncio.Future[Any]") -> None:
+    def _note_anew(self, request_id: str, completion_tokens: int, noted: "asyncio.Future[Any]") -> None:
         """What `Redis.run_prepared` does, without a task for a reply that nobody waits for."""
         if not noted.cancelled() and isinstance(noted.exception(), NoScriptError):
-            operands = call.operands((keys.reservation(request_id),), value)
-            noted = self._redis.execute("EVAL", call.script.source, *operands)
+            operands = self._calls.checkpoint.operands((keys.reservation(request_id),), (completion_tokens,))
+            noted = self._redis.execute("EVAL", keys.CHECKPOINT.source, *operands)
             noted.add_done_callback(_log_failure)
         else:
             _log_failure(noted)

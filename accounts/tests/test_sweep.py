@@ -22,7 +22,6 @@ async def a_stream_under_way(ledger: Ledger) -> str:
     reservation = Reservation("r1", json.dumps(RECORD).encode(), tokens=500)
     await ledger.heartbeat()
     await ledger.admit(Ask(1, Quota(month, budgets=[BUDGET]), [reservation]))
-    ledger.begin("r1")
     ledger.checkpoint("r1", 256)
     await ledger.committed_version()  # what was noted has arrived
     return BUDGET.counter(str(month))
@@ -79,18 +78,30 @@ def test_a_settlement_that_comes_after_the_sweep_corrects_it_once():
     assert counts == [b"296", b"4"]
 
 
-def test_a_process_that_died_before_a_provider_was_asked_pays_nothing():
+def swept_after_admission(**cached: Any) -> tuple[int, int]:
+    """What is spent and reserved when a process died with a request that it had just admitted."""
+
     async def work(ledger: Ledger) -> str:
         month = Month.at(ledger.now_ms(), ZoneInfo("UTC"))
-        reservation = Reservation("r1", json.dumps(RECORD).encode(), tokens=500)
+        opening = json.dumps(RECORD)[:-1].encode()
+        reservation = Reservation("r1", opening, 500, b',"streamed":true}')
         await ledger.heartbeat()
-        await ledger.admit(Ask(1, Quota(month, budgets=[BUDGET]), [reservation]))
+        await ledger.admit(Ask(1, Quota(month, budgets=[BUDGET]), [reservation], **cached))
         return BUDGET.counter(str(month))
 
     counter = with_ledger(work)
     let_it_die()
     assert sweep() == 1
-    assert counted(counter) == (0, 0)
+    return counted(counter)
+
+
+def test_a_request_is_billed_from_its_admission_on_since_its_provider_is_asked_at_once():
+    assert swept_after_admission() == (40, 0)
+
+
+def test_a_process_that_died_with_an_answer_from_the_cache_pays_nothing():
+    redis().set("{gw}:cache:answer", b"seal\n{}\nThe answer.")
+    assert swept_after_admission(cached="{gw}:cache:answer", seal=b"seal\n") == (0, 0)
 
 
 def test_nobody_is_taken_for_dead_just_after_the_ledger_opened():

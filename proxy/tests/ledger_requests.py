@@ -35,7 +35,6 @@ class Request:
     tokens: int
     state: str = "open"
     used: int = 0
-    begun: bool = False
     delivered: int = 0
     recorded: bool = False
     is_marked: bool = False
@@ -52,10 +51,10 @@ class Request:
         return self.tokens if self.state == "open" or self.held_again else 0
 
     def sweep(self) -> None:
-        """Billed for the prompt if a provider had been asked, and for what was delivered."""
+        """Billed for the prompt, and for what was delivered."""
         if self.state == "open":
             self.state, self.recorded = "swept", False
-            self.used = self.swept_for = (PROMPT if self.begun else 0) + self.delivered
+            self.used = self.swept_for = PROMPT + self.delivered
         self.held_again = False
 
     def note_record(self, state: str) -> None:

@@ -158,6 +158,5 @@ async def _client() -> Redis:
 
 
 async def note_progress(ledger: Ledger, request: Request) -> None:
-    ledger.begin(request.name)
     ledger.checkpoint(request.name, request.delivered)
     await ledger.committed_version()  # what was noted has arrived

@@ -85,9 +85,9 @@ class LedgerModel(LedgerWorld):
 
     @rule(request=requests, delivered=numbers)
     def deliver(self, request: Request, delivered: int) -> None:
-        """Its provider is asked, and a stream reaches a checkpoint."""
+        """A stream reaches a checkpoint."""
         if self.is_held(request) and request.state == "open":
-            request.begun, request.delivered = True, request.delivered + delivered
+            request.delivered += delivered
             self.run(note_progress(self.processes[request.place].ledger, request))
 
     @rule(request=requests, used=numbers)

@@ -177,7 +177,8 @@ local function reserve(i)
   for j = 1, budgets do
     redis.call('HINCRBY', counter(j), 'reserved', reserved)
   end
-  redis.call('HSET', reservation(i), 'record', record_of(i), 'tokens', reserved,
+  -- Whoever is admitted asks a provider at once: from now on a crash is billed.
+  redis.call('HSET', reservation(i), 'record', record_of(i), 'tokens', reserved, 'begun', answer and 0 or 1,
     'budgets', table.concat(counters, ' '), 'gates', table.concat(gated, ' '))
   redis.call('SADD', RESERVATIONS, id_of(i))
 end

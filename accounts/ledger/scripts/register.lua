@@ -2,7 +2,7 @@
 -- KEYS[1] the reservation (hash)     KEYS[2] the process's reservations (set)     KEYS[3] settled requests (sorted set)
 -- KEYS[4] epoch (hash)     then the counter of each budget (hash), then each gate (set)
 -- ARGV[1] request id     ARGV[2] record (JSON)     ARGV[3] tokens     ARGV[4] the new epoch
--- ARGV[5] 1 if the relay has begun, else 0     ARGV[6] completion tokens delivered     ARGV[7] number of budgets
+-- ARGV[5] 1 if a provider is asked, else 0     ARGV[6] completion tokens delivered     ARGV[7] number of budgets
 -- Returns 1; 0 if it is there already, or settled; -1 if that epoch has ended, too.
 if redis.call('HGET', KEYS[4], 'id') ~= ARGV[4] then
   return -1
