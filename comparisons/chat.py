@@ -84,7 +84,7 @@ class ChoicesStream(EventStreamResponse):
         *,
         usage_chunk: bool,
     ) -> None:
-        super().__init__(headers=dict(headers))
+        super().__init__(headers)
         self._told = told
         self._page = page
         self._chunk = _head(told, model, "chat.completion.chunk")
@@ -93,7 +93,7 @@ class ChoicesStream(EventStreamResponse):
         self._usage_chunk = usage_chunk
         self._is_cut = False
 
-    async def pump(self, write: Write) -> None:
+    async def pump(self, write: Write) -> bytes:
         try:
             async with KeepAlive(write) as quiet_write:
                 for step in self._head:
@@ -103,8 +103,7 @@ class ChoicesStream(EventStreamResponse):
         except BaseException:
             self._told.leave()
             raise
-        if not self._is_cut:
-            await write(DONE)
+        return b"" if self._is_cut else DONE
 
     async def _tell(self, step: Step, write: Write) -> None:
         if step.kind == "lost":

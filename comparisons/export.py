@@ -41,10 +41,11 @@ class Export(LiveResponse):
         self.headers["X-Content-Type-Options"] = "nosniff"
         self._batches = batches
 
-    async def pump(self, write: Write) -> None:
+    async def pump(self, write: Write) -> bytes:
         await write(self._format.head.encode())
         async for batch in self._batches:
             await write("".join(self._format.write(comparison) for comparison in batch).encode())
+        return b""
 
 
 def format_of(value: str) -> str:

@@ -27,18 +27,19 @@ class ComparisonStream(EventStreamResponse):
     """Follows a run, which is to be started after this, to its end. A caller who hangs up leaves it to itself."""
 
     def __init__(self, told: Told, pages: str, headers: Mapping[str, str]) -> None:
-        super().__init__(headers=dict(headers))
+        super().__init__(headers)
         self._told = told
         self._url = pages + told.comparison.pk
         self._steps = told.follow()
 
-    async def pump(self, write: Write) -> None:
+    async def pump(self, write: Write) -> bytes:
         try:
             async with KeepAlive(write) as quiet_write:
                 await self._tell(self._steps, quiet_write)
         except BaseException:
             self._told.leave()
             raise
+        return b""
 
     async def _tell(self, steps: AsyncIterator[Step], write: Write) -> None:
         number = 0

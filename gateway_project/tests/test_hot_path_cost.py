@@ -24,6 +24,7 @@ from proxy.tests.provider_line import END, Line, chunked
 from proxy.upstreams.base import Target
 from proxy.upstreams.http.response import Response
 from proxy.upstreams.openai_wire import OpenAIWire, WireStream
+from proxy.upstreams.sse import DONE
 
 CALLS_A_REQUEST = 190
 CALLS_A_CHUNK = 7
@@ -91,9 +92,9 @@ async def calls_of_chunks(words: list[str]) -> tuple[int, int]:
     stream.write_at_once = write_at_once  # as the handler does for our own server
     stream.write_chunk = write_chunk
     with counted(*COUNTED) as count:
-        await stream.pump(write)
+        assert await stream.pump(write) == DONE
     assert {*map(chunked, written)} | {*passed} >= {*reads}
-    assert len(written) + len(passed) == len(reads) + 2  # how it ended, and its mark
+    assert len(written) + len(passed) == len(reads) + 1  # how it ended
     return count.calls, len(passed)
 
 

@@ -10,16 +10,20 @@ HeadTooLarge    431   headers_too_large
 """
 
 import asyncio
+import logging
+import socket
 import time
 import urllib.parse
+from collections import deque
 from http import HTTPStatus
 from typing import Any, cast
 
 import httptools
-from uvicorn._types import (
-    ASGI3Application,
-)
+import uvicorn
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from accounts.errors import InvalidRequest, error_response
 from proxy.call import new_request_id
@@ -52,10 +56,31 @@ class HeadTooLarge(InvalidRequest):
 class Connection(HttpToolsProtocol):
     """Reads requests, and has the application answer them one after the other."""
 
-    cycle: Exchange
+    # What uvicorn sets for each, and none of ours has.
+    logger = logging.getLogger("uvicorn.error")
+    ws_protocol_class = timeout_keep_alive_task = None
+    cycle: Exchange = None  # type: ignore[assignment]  # as uvicorn has it, before the first request
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(  # not uvicorn's own, which asks for two loggers, and what becomes of what is logged
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.app = config.loaded_app
+        self.loop = _loop or asyncio.get_running_loop()
+        self.parser = _parser(self)
+        self.root_path = config.root_path
+        self.asgi_version = config.asgi_version
+        self.app_state = app_state
+        self.timeout_keep_alive = config.timeout_keep_alive
+        self.server_state = server_state
+        self.connections = server_state.connections
+        self.tasks = server_state.tasks
+        self.pipeline = deque()
+        self.headers = []
+        self.expect_100_continue = False
         self._answering: Exchange | None = None
         self._refusal: InvalidRequest | None = None
         self._in_head = True
@@ -68,7 +93,11 @@ class Connection(HttpToolsProtocol):
     # What the transport says
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        super().connection_made(transport)
+        self.connections.add(self)
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server, self.client = _addresses(transport)
+        self.scheme = "http"  # whatever ends TLS before it tells of it in a header
         self._start_head_timer()
 
     def data_received(self, data: bytes) -> None:
@@ -252,6 +281,17 @@ class Connection(HttpToolsProtocol):
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
         self.transport.write(STATUS_LINE[response.status_code] + lines + b"\r\n" + response.content)
         self.transport.close()
+
+
+def _addresses(transport: asyncio.Transport) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
+    """Of ourselves and of the caller, host and port; None where there is none, or the caller has left already."""
+    sock: socket.socket = transport.get_extra_info("socket")
+    if sock.family not in {socket.AF_INET, socket.AF_INET6}:
+        return None, None
+    try:
+        return sock.getsockname()[:2], sock.getpeername()[:2]
+    except OSError:
+        return None, None
 
 
 def _parser(connection: Connection) -> httptools.HttpRequestParser:

@@ -102,6 +102,14 @@ class Exchange(RequestResponseCycle):
         self.transport.write(chunk)
         return True
 
+    def end_at_once(self, data: bytes) -> bool:
+        """Write the last piece, which may be b"", in the same way, and end the answer."""
+        if not self.write_chunk(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"):
+            return False
+        self.takes_chunks = False
+        self._complete()
+        return True
+
     def answer_at_once(self, status: int, headers: Mapping[str, tuple[str, str]], body: bytes) -> bool:
         """Write a whole answer, if nothing has to be waited for, without a coroutine. Says whether it did.
 

@@ -36,6 +36,8 @@ class Exchange(Protocol):
 
     def write_chunk(self, chunk: bytes) -> bool: ...
 
+    def end_at_once(self, data: bytes) -> bool: ...
+
 
 class LeanHandler:
     """Serves one matched route. A hang-up cancels the view, and so the call to the provider."""
@@ -50,10 +52,7 @@ class LeanHandler:
                 response: HttpResponseBase = await view.dispatch(request, *match.args, **match.kwargs)
                 set_header(response, "x-request-id", scope["gateway.request_id"])
                 if isinstance(response, LiveResponse):
-                    if exchange := scope.get(EXCHANGE):
-                        response.write_at_once = exchange.write_at_once
-                        response.write_chunk = exchange.write_chunk
-                    await _send_live(response, send)
+                    await _send_live(response, send, scope.get(EXCHANGE))
                 else:
                     await send_response(response, send, scope.get(EXCHANGE))
             except asyncio.CancelledError:
@@ -110,7 +109,10 @@ async def send_response(response: HttpResponseBase, send: Send, exchange: Exchan
     await send({"type": "http.response.body", "body": body})
 
 
-async def _send_live(response: LiveResponse, send: Send) -> None:
+async def _send_live(response: LiveResponse, send: Send, exchange: Exchange | None) -> None:
+    if exchange:
+        response.write_at_once = exchange.write_at_once
+        response.write_chunk = exchange.write_chunk
     started = False
     # Made now: what refers to the response here would be referred to by it, and both wait for the garbage collector.
     head = {"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)}
@@ -128,8 +130,11 @@ async def _send_live(response: LiveResponse, send: Send) -> None:
         await send(head)
         await send({"type": "http.response.body", "body": data, "more_body": True})
 
-    await response.pump(write)
-    await send({"type": "http.response.body", "body": b""})
+    last = await response.pump(write)
+    if not started:
+        await send(head)
+    if not (exchange and exchange.end_at_once(last)):
+        await send({"type": "http.response.body", "body": last})
 
 
 def _raw_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:

@@ -55,25 +55,37 @@ class LiveResponse(HttpResponseBase):
     # The same for a piece that is a chunk of HTTP/1.1 already, with its framing.
     write_chunk: Callable[[bytes], bool] = staticmethod(never)
 
-    async def pump(self, write: Write) -> None:
+    async def pump(self, write: Write) -> bytes:
+        """Write all but the last piece, which may be b"", and return that: it goes out with the end of the response."""
         raise NotImplementedError
 
 
-class EventStreamResponse(LiveResponse):
-    """One of server-sent events."""
+EVENT_STREAM = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache",
+    "x-accel-buffering": "no",
+}
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(content_type="text/event-stream; charset=utf-8", **kwargs)
-        self.headers["Cache-Control"] = "no-cache"
-        self.headers["X-Accel-Buffering"] = "no"
+
+class EventStreamResponse(LiveResponse):
+    """One of server-sent events. As `WholeResponse`, past Django's own beginning; names of headers in lower case."""
+
+    closed = False
+    _charset = _reason_phrase = None
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        self._resource_closers: list[Callable[[], None]] = []
+        self.cookies = SimpleCookie()
+        self.headers = ResponseHeaders({})
+        set_headers(self, {**EVENT_STREAM, **headers})
 
 
 class WrittenEventStream(EventStreamResponse):
     """One whose events are all there."""
 
-    def __init__(self, events: bytes, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, events: bytes, headers: Mapping[str, str]) -> None:
+        super().__init__(headers)
         self._events = events
 
-    async def pump(self, write: Write) -> None:
-        await write(self._events)
+    async def pump(self, write: Write) -> bytes:
+        return self._events

@@ -11,7 +11,7 @@ from proxy.call import Call
 from proxy.errors import UpstreamError
 from proxy.gateway import Gateway
 from proxy.http.outlet import Outlet
-from proxy.http.response import EventStreamResponse, Write, set_headers
+from proxy.http.response import EventStreamResponse, Write
 from proxy.silence import SilenceWatch
 from proxy.stream import Stream
 from proxy.upstreams.base import Event
@@ -33,8 +33,7 @@ class EventStream(EventStreamResponse):
     """
 
     def __init__(self, gateway: Gateway, call: Call, stream: Stream, *, usage_chunk: bool) -> None:
-        super().__init__()
-        set_headers(self, call.headers())
+        super().__init__(call.headers())
         self._gateway = gateway
         self._call = call
         self._stream = stream
@@ -42,16 +41,15 @@ class EventStream(EventStreamResponse):
         self._usage_chunk = usage_chunk
         self._checkpoint = CHECKPOINT_EVERY
 
-    async def pump(self, write: Write) -> None:
+    async def pump(self, write: Write) -> bytes:
         """Write until the answer is whole, breaks off, or the caller hangs up (which cancels this)."""
         self._outlet = outlet = Outlet(write, self._hold, self._stream.go_on, self.write_at_once)
         self._fast_path = FastPath(self.write_chunk, self._delivered.append)
         try:
             error = await self._deliver()
-            outlet.write(DONE if error is None else _error_event(error, self._call))
-            await outlet.drain()
         finally:
             outlet.close()
+        return DONE if error is None else _error_event(error, self._call)
 
     async def _deliver(self) -> BaseException | None:
         """Write the answer, and finish its call; returns what broke it off."""

@@ -29,18 +29,20 @@ class RecordedStream(LiveResponse):
         self._written = bytearray()
         self._last = b""
 
-    async def pump(self, write: Write) -> None:
+    async def pump(self, write: Write) -> bytes:
         async def write_and_note(data: bytes) -> None:
             await write(data)
             self._note(data)
 
         try:
-            await self._response.pump(write_and_note)
+            last = await self._response.pump(write_and_note)
+            self._note(last)
         finally:
             close(self._claim, self, bytes(self._written) if self._last.endswith(DONE) else b"")
+        return last
 
     def _note(self, data: bytes) -> None:
-        if data == KEEP_ALIVE:
+        if data in {b"", KEEP_ALIVE}:
             return
         self._last = data
         if len(self._written) <= MAX_KEPT_BYTES:

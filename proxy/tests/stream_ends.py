@@ -13,6 +13,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from proxy.http.asgi import Send
 from proxy.http.exchange import Exchange
 from proxy.http.handler import _send_live
+from proxy.http.response import LiveResponse
 from proxy.http.stream import EventStream
 from proxy.meter import Meter
 from proxy.silence import LOOKS
@@ -146,7 +147,10 @@ class Caller:
         self.received += data
 
     def follow(self, stream: Stream) -> "asyncio.Task[None]":
-        return asyncio.ensure_future(self.response(stream).pump(self.write))
+        return asyncio.ensure_future(self.read(self.response(stream)))
+
+    async def read(self, response: LiveResponse) -> None:
+        await self.write(await response.pump(self.write))
 
     def response(self, stream: Stream) -> EventStream:
         attempt = SimpleNamespace(end=lambda failure: None, public=dict)
@@ -178,13 +182,16 @@ class ChunkReadingCaller(Caller):
 
     def follow(self, stream: Stream) -> "asyncio.Task[None]":
         self.response_to = response = self.response(stream)
-        response.write_at_once = self.exchange.write_at_once
-        if self._takes_chunks:
-            response.write_chunk = self._write_chunk
-        return asyncio.ensure_future(_send_live(response, cast(Send, self.exchange.send)))
+        return asyncio.ensure_future(_send_live(response, cast(Send, self.exchange.send), cast(Any, self)))
 
-    def _write_chunk(self, chunk: bytes) -> bool:
-        is_written = self.exchange.write_chunk(chunk)
+    def write_at_once(self, data: bytes) -> bool:
+        return self.exchange.write_at_once(data)
+
+    def end_at_once(self, data: bytes) -> bool:
+        return self.exchange.end_at_once(data)
+
+    def write_chunk(self, chunk: bytes) -> bool:
+        is_written = self._takes_chunks and self.exchange.write_chunk(chunk)
         if is_written:
             self.passed.append(chunk)
         return is_written

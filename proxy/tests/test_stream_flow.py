@@ -96,7 +96,7 @@ async def test_what_a_slow_caller_was_written_is_recorded_as_it_was_said(
     kept: list[bytes] = []
     claim: Any = SimpleNamespace(keep=lambda answer, *_: kept.append(answer), release=lambda: kept.append(b""))
     response = RecordedStream(caller.response(await wire_stream(provider, said("1"))), claim)
-    following = asyncio.ensure_future(response.pump(caller.write))
+    following = asyncio.ensure_future(caller.read(response))
     await asyncio.sleep(0.1)
     caller.reads.clear()
     for words in ("2", "3", "4"):

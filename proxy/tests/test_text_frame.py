@@ -139,9 +139,10 @@ def said(content: str, **fields: Any) -> bytes:
     return event_of(chunk({"content": content}, **fields))
 
 
-def test_the_usual_chunk_is_not_decoded_after_the_first(monkeypatch: pytest.MonkeyPatch):
+def test_the_usual_chunk_is_not_decoded_after_the_second(monkeypatch: pytest.MonkeyPatch):
     parser = EventParser()
-    parser.feed(said("one"))
+    for text in ("no", "one"):
+        parser.feed(said(text))
     monkeypatch.setattr(sse, "json_object", None)  # whoever calls it fails
     [event] = parser.feed(said(" two"))
     assert event.text == " two"

@@ -55,8 +55,9 @@ def text_in_chunk(frame: TextFrame, chunk: bytes) -> str | None:
     """The text of a whole chunk of HTTP whose content is an event of this frame; None for any other."""
     size = len(chunk)
     line = SIZE_LINES[size] if size <= LONGEST_CHUNK else b""
-    inner = chunk.removeprefix(line).removeprefix(frame.before).removesuffix(frame.last)
-    return frame.text_of(inner) if line and len(line) + len(inner) + frame.chunk_size == size else None
+    opening = line + frame.before
+    inner = chunk[len(opening) : -len(frame.last)]
+    return frame.text_of(inner) if line and opening + inner + frame.last == chunk else None
 
 
 def _size_lines() -> list[bytes]:

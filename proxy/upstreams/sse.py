@@ -13,8 +13,9 @@ from proxy.upstreams.text_frame import TextFrame
 DONE = b"data: [DONE]\n\n"
 KEEP_ALIVE = b": keep-alive\n\n"
 MAX_EVENT_BYTES = 16 * 1024 * 1024
-# Some providers put something new into each chunk besides its text: a frame is looked for in the first few only.
-MOST_FRAMES = 8
+# A frame is looked for in these of the events: the first one says the role as well, and some providers put something
+# new into each besides its text.
+FRAMES = range(1, 9)
 
 TOLD = "The provider streamed data"
 
@@ -28,7 +29,7 @@ class EventParser:
         self.done = False
         self._buffer = b""
         self._frame: TextFrame | None = None
-        self._frames_left = MOST_FRAMES
+        self._decoded_so_far = 0
 
     def feed(self, data: bytes) -> list[Event]:
         """The events completed by these bytes; raises MalformedAnswer for data that is no JSON object."""
@@ -56,9 +57,9 @@ class EventParser:
 
     def _decoded(self, event: bytes) -> Event:
         data = json_object(event[6:], TOLD)
-        if self._frames_left:
-            self._frames_left -= 1
+        if self._decoded_so_far in FRAMES:
             self._frame = TextFrame.of(event, data) or self._frame
+        self._decoded_so_far += 1
         return Event(event, data)
 
     def _event(self, block: bytes) -> Event | None:

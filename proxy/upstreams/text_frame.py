@@ -26,7 +26,7 @@ class TextFrame:
     last        the same with the end of a chunk of HTTP, if each event comes as one
     """
 
-    __slots__ = ("after", "before", "chunk_size", "last", "middle", "size")
+    __slots__ = ("after", "before", "last", "middle", "size")
 
     def __init__(self, before: bytes, middle: bytes | None, after: bytes) -> None:
         self.before = before
@@ -34,7 +34,6 @@ class TextFrame:
         self.after = after
         self.last = after + b"\r\n"
         self.size = len(before) + len(after)
-        self.chunk_size = len(before) + len(self.last)
 
     def text_in(self, event: bytes) -> str | None:
         """The text of an event that is the same around it; None for any other event."""
