@@ -172,7 +172,8 @@ class Exchange(RequestResponseCycle):
         if self.scope["method"] == "HEAD" or head["status"] in BODILESS:
             return None
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        if not lines.count(b"\r") == lines.count(b"\n") == len(headers) or lines != lines.translate(None, FORBIDDEN):
+        checked = lines.replace(b"\r\n", b"")
+        if len(checked) + 2 * len(headers) != len(lines) or checked != checked.translate(OF_A_LINE):
             return None
         self.chunked_encoding = length is None
         self.expected_content_length = length or 0

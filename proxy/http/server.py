@@ -1,6 +1,7 @@
 """The web server of one process: uvicorn's, in the event loop's own thread, with its limits set and an orderly stop."""
 
 import asyncio
+import functools
 import logging
 import os
 import signal
@@ -17,6 +18,8 @@ from proxy.http.connection import Connection
 BACKLOG = 4096
 IDLE_TIMEOUT_S = 75
 STOP_PATIENCE_S = 15.0
+# How often the date in the headers is set, and looked whether the parent process is still there.
+TICK_S = 1.0
 # For what was ended to give back what it holds.
 END_PATIENCE_S = 1.0
 
@@ -76,12 +79,25 @@ class Server(uvicorn.Server):
         self._parent = parent
         self._stop_patience_s = stop_patience_s
         self._was_interrupted = False
+        self._wake: Callable[[], object] | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Unlike uvicorn's, which raises the signal once more at the end: a stop that was asked for is no failure."""
         if sig == signal.SIGINT:
             self.force_exit, self._was_interrupted = self._was_interrupted, True
         self.should_exit = True
+        if self._wake:
+            self._wake()
+
+    async def main_loop(self) -> None:
+        """As uvicorn's, which looks ten times a second whether it was told to stop. A signal ends the wait here."""
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+        self._wake = functools.partial(loop.call_soon_threadsafe, woken.set)
+        while not await self.on_tick(0):
+            timer = loop.call_later(TICK_S, woken.set)
+            await woken.wait()
+            woken.clear()
+            timer.cancel()
 
     async def on_tick(self, counter: int) -> bool:
         is_orphan = self._parent is not None and os.getppid() != self._parent

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from proxy.upstreams.text_frame import TextFrame
+from proxy.upstreams.text_frame import PLAIN, TextFrame
 
 LONGEST_CHUNK = 4096
 
@@ -28,10 +28,16 @@ class FastPath:
         frame = self.frame
         if frame is None or self.credit < 1:
             return False
-        text = text_in_chunk(frame, data)
-        if text is None:
+        # What `text_in_chunk` does, for nearly every chunk of nearly every stream: two calls would take as long again.
+        size = len(data)
+        line = SIZE_LINES[size] if size <= LONGEST_CHUNK else b""
+        opening = line + frame.before
+        inner = data[len(opening) : frame.ends_at]
+        if not line or opening + inner + frame.last != data:
             return self._take_several(frame, data)
-        if not self._write(data):
+        is_plain = frame.middle is None and inner and inner.translate(PLAIN) == inner
+        text = inner.decode() if is_plain else frame.text_of(inner)
+        if not text or not self._write(data):
             return False
         self.credit -= 1
         self._hear(text)
@@ -56,7 +62,7 @@ def text_in_chunk(frame: TextFrame, chunk: bytes) -> str | None:
     size = len(chunk)
     line = SIZE_LINES[size] if size <= LONGEST_CHUNK else b""
     opening = line + frame.before
-    inner = chunk[len(opening) : -len(frame.last)]
+    inner = chunk[len(opening) : frame.ends_at]
     return frame.text_of(inner) if line and opening + inner + frame.last == chunk else None
 
 

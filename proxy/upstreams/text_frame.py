@@ -24,15 +24,17 @@ class TextFrame:
     middle      those between the text and the noise; None where there is no noise
     after       the rest
     last        the same with the end of a chunk of HTTP, if each event comes as one
+    ends_at     where it begins in such a chunk, from the end
     """
 
-    __slots__ = ("after", "before", "last", "middle", "size")
+    __slots__ = ("after", "before", "ends_at", "last", "middle", "size")
 
     def __init__(self, before: bytes, middle: bytes | None, after: bytes) -> None:
         self.before = before
         self.middle = middle
         self.after = after
         self.last = after + b"\r\n"
+        self.ends_at = -len(self.last)
         self.size = len(before) + len(after)
 
     def text_in(self, event: bytes) -> str | None:
