@@ -27,7 +27,7 @@ from proxy.upstreams.openai_wire import OpenAIWire, WireStream
 from proxy.upstreams.sse import DONE
 
 CALLS_A_REQUEST = 190
-CALLS_A_CHUNK = 7
+CALLS_A_CHUNK = 5
 CALLS_A_DECODED_CHUNK = 28
 
 REQUESTS, CHUNKS = 20, 500

@@ -96,7 +96,7 @@ class Connection(HttpToolsProtocol):
         self.connections.add(self)
         self.transport = transport
         self.flow = FlowControl(transport)
-        self.server, self.client = _addresses(transport)
+        self.server, self.client = addresses(transport)
         self.scheme = "http"  # whatever ends TLS before it tells of it in a header
         self._start_head_timer()
 
@@ -283,7 +283,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
 
-def _addresses(transport: asyncio.Transport) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
+def addresses(transport: asyncio.Transport) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
     """Of ourselves and of the caller, host and port; None where there is none, or the caller has left already."""
     sock: socket.socket = transport.get_extra_info("socket")
     if sock.family not in {socket.AF_INET, socket.AF_INET6}:

@@ -47,6 +47,7 @@ class EventStream(EventStreamResponse):
         self._fast_path = FastPath(self.write_chunk, self._delivered.append)
         try:
             error = await self._deliver()
+            await outlet.drain()
         finally:
             outlet.close()
         return DONE if error is None else _error_event(error, self._call)

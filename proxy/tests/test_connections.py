@@ -1,9 +1,11 @@
 """What a connection may do to the server: say nothing, say too much, speak another language, or an older one."""
 
+import asyncio
 import logging
 import socket
 import time
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -222,3 +224,15 @@ def test_the_server_does_not_tell_its_name(site: Site):
         headers = read(connection).headers
     assert "server" not in headers
     assert "date" in headers
+
+
+def test_addresses_of_a_connection_are_known_unless_it_has_none_or_has_ended():
+    def told(sock: socket.socket) -> Any:
+        return connections.addresses(cast(asyncio.Transport, SimpleNamespace(get_extra_info=lambda name: sock)))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_connection(listener.getsockname()) as caller, listener.accept()[0] as accepted:
+            assert told(accepted) == (listener.getsockname(), caller.getsockname())
+        assert told(accepted) == (None, None)
+    with socket.socket(socket.AF_UNIX) as local:
+        assert told(local) == (None, None)

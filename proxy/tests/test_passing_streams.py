@@ -49,6 +49,27 @@ class Relay:
         return self.caller.body
 
 
+async def test_the_end_goes_out_in_one_write_with_its_framing():
+    relay = await Relay().begin()
+    assert await relay.end() == said("1") + said("2") + STOP + DONE
+    assert relay.caller.written[-2:] == [chunked(STOP), chunked(DONE) + END]
+    assert relay.caller.exchange.response_complete
+
+
+async def test_the_end_waits_for_a_caller_who_reads_slowly():
+    relay = await Relay().begin()
+    relay.caller.stops()
+    relay.provider.read(chunked(STOP), chunked(DONE) + END)
+    await turns()
+    assert not relay.following.done()
+    relay.caller.goes_on()
+    async with asyncio.timeout(PATIENCE_S):
+        await relay.following
+    assert relay.caller.body == said("1") + said("2") + STOP + DONE
+    assert relay.caller.exchange.response_complete
+    relay.provider.socket.kernels.close()
+
+
 def numbered() -> Iterator[str]:
     yield from map(str, range(3, 10_000))
 

@@ -1,6 +1,7 @@
 """A stream between a provider and a caller of whom either may be slow, silent, or gone at any moment."""
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +26,7 @@ from proxy.tests.stream_ends import (
     turns,
     wire_stream,
 )
+from proxy.upstreams.base import Event
 from proxy.upstreams.fast_path import FastPath
 from proxy.upstreams.sse import DONE, KEEP_ALIVE
 
@@ -73,6 +75,26 @@ async def test_a_slow_caller_gets_everything_in_order_and_holds_the_provider(pro
     await following
     assert caller.received == b"".join([*map(said, "1234"), STOP, DONE])
     assert provider.told[-1] == "resume"
+
+
+async def test_a_slow_caller_is_told_of_a_mistake_of_ours_after_all_that_was_said_before(
+    provider: Provider, caller: Caller
+):
+    def hear(events: Sequence[Event]) -> None:
+        if events[0].raw == said("4"):
+            raise RuntimeError("a mistake of ours")
+
+    caller.transcript = SimpleNamespace(hear=hear)
+    following = caller.follow(await wire_stream(provider, said("1")))
+    await turns()
+    caller.reads.clear()
+    for word in "234":
+        provider.say(said(word))
+    await turns()
+    caller.reads.set()
+    await following
+    assert caller.received.startswith(b"".join(map(said, "123")) + b'data: {"error"')
+    assert [str(error) for error in caller.finished] == ["a mistake of ours"]
 
 
 async def test_a_caller_who_does_not_even_take_the_head_holds_the_provider(provider: Provider, caller: Caller):
