@@ -28,7 +28,7 @@ class WholeResponse(HttpResponse):
     """One whose body and headers are ours, and all there: Django's own takes ten times as long to ask about them."""
 
     closed = False
-    _charset = _reason_phrase = None
+    _charset = _reason_phrase = _handler_class = None
 
     def __init__(self, body: bytes, headers: Mapping[str, str]) -> None:
         self._container = [body]
@@ -71,7 +71,7 @@ class EventStreamResponse(LiveResponse):
     """One of server-sent events. As `WholeResponse`, past Django's own beginning; names of headers in lower case."""
 
     closed = False
-    _charset = _reason_phrase = None
+    _charset = _reason_phrase = _handler_class = None
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         self._resource_closers: list[Callable[[], None]] = []
