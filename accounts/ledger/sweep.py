@@ -53,7 +53,7 @@ def _settle(process: str, request_id: str, reservation: dict[bytes, bytes], curr
 
 
 def _crashed(reservation: dict[bytes, bytes]) -> dict[str, Any]:
-    """Billed for the prompt and the last checkpoint; for nothing where the cache had answered."""
+    """Billed for the prompt and the last checkpoint; for nothing where its admission found an answer."""
     record: dict[str, Any] = orjson.loads(reservation[b"record"])
     prompt = record.get("prompt_tokens", 0) if reservation.get(b"begun") == b"1" else 0
     delivered = int(reservation.get(b"completion_tokens", 0))

@@ -177,7 +177,7 @@ local function reserve(i)
   for j = 1, budgets do
     redis.call('HINCRBY', counter(j), 'reserved', reserved)
   end
-  -- Whoever is admitted asks a provider at once: from now on a crash is billed.
+  -- A provider is asked in a moment: from now on a crash is billed.
   redis.call('HSET', reservation(i), 'record', record_of(i), 'tokens', reserved, 'begun', answer and 0 or 1,
     'budgets', table.concat(counters, ' '), 'gates', table.concat(gated, ' '))
   redis.call('SADD', RESERVATIONS, id_of(i))
