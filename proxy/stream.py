@@ -14,6 +14,8 @@ from proxy.upstreams.fast_path import FastPath
 class Stream:
     """A streamed answer whose first content is here: `head` holds what came so far.
 
+    `has_ended` says that what was handed over last is the last of it; some sources know that only afterwards.
+
     Iterating gives the rest; `flow` hands it over instead. Both raise UpstreamFailure where the answer breaks off, and
     TimedOut where the model falls silent for longer than `stall_s`. Close it, whatever happens: that ends the call to
     the provider.
@@ -23,11 +25,13 @@ class Stream:
         self.head = head
         self.meter = meter
         self._source = source
+        self._push_source = source if isinstance(source, PushSource) else None
         self._stall_s = stall_s
         self._stall_watch = StallWatch(stall_s)
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
         self._silence_watch: SilenceWatch | None = None
+        self._note_end()
 
     async def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
         while (events := await self.read_before_stall()) is not None:
@@ -40,6 +44,7 @@ class Stream:
         except StopAsyncIteration:
             self.meter.require_whole()
             return None
+        self._note_end()
         self.meter.feed(events)
         return events
 
@@ -50,8 +55,8 @@ class Stream:
 
     async def flow(self, take: Take, fast_path: FastPath) -> None:
         """Hand over the rest, if possible in the turn of the event loop that it arrives in, until it is whole."""
-        if isinstance(self._source, PushSource):
-            await self._flow_from(self._source, take, fast_path)
+        if self._push_source:
+            await self._flow_from(self._push_source, take, fast_path)
         else:
             while (events := await self.read_before_stall()) is not None:
                 take(events)
@@ -68,6 +73,7 @@ class Stream:
                 if heard := list(_sound(events)):  # which was counted, so the caller gets it
                     take(heard)
                 raise
+            self.has_ended = source.has_ended
             take(events)
 
         def look() -> None:
@@ -87,15 +93,18 @@ class Stream:
     def hold(self) -> None:
         """Hold the provider back, where that is possible: `take` cannot keep up."""
         self._may_go_on.clear()
-        if isinstance(self._source, PushSource):
-            self._source.hold()
+        if self._push_source:
+            self._push_source.hold()
 
     def go_on(self) -> None:
         if self._silence_watch:
             self._silence_watch.heard = True  # until now it was the caller who was waited for
         self._may_go_on.set()
-        if isinstance(self._source, PushSource):
-            self._source.go_on()
+        if self._push_source:
+            self._push_source.go_on()
+
+    def _note_end(self) -> None:
+        self.has_ended = self._push_source is not None and self._push_source.has_ended
 
     async def close(self) -> None:
         self._stall_watch.stop()

@@ -11,8 +11,7 @@ from django.conf import settings
 
 from accounts.errors import BodyTooLarge, InvalidRequest
 from accounts.setting import setting
-from proxy.http.asgi import Message, Receive, Scope
-from proxy.http.handler import EXCHANGE, Exchange
+from proxy.http.asgi import EXCHANGE, Exchange, Message, Receive, Scope
 
 # A refused body is read on up to this many times the limit: a client that is still sending would not see the answer.
 DRAINED_BODIES = 4

@@ -11,7 +11,6 @@ HeadTooLarge    431   headers_too_large
 
 import asyncio
 import logging
-import socket
 import time
 import urllib.parse
 from collections import deque
@@ -27,9 +26,8 @@ from uvicorn.server import ServerState
 
 from accounts.errors import InvalidRequest, error_response
 from proxy.call import new_request_id
-from proxy.http.asgi import Scope
+from proxy.http.asgi import EXCHANGE, Scope
 from proxy.http.exchange import Exchange, OldExchange
-from proxy.http.handler import EXCHANGE
 from proxy.http.view import with_gateway_headers
 
 HEAD_TIMEOUT_S = 15.0
@@ -84,11 +82,10 @@ class Connection(HttpToolsProtocol):
         self._answering: Exchange | None = None
         self._refusal: InvalidRequest | None = None
         self._in_head = True
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._head_since: float | None = None
         self._unframed_bytes = 0
         self._made_progress = False
         self._idle_since: float | None = None
-        self._idle_timer: asyncio.TimerHandle | None = None
 
     # What the transport says
 
@@ -98,7 +95,7 @@ class Connection(HttpToolsProtocol):
         self.flow = FlowControl(transport)
         self.server, self.client = addresses(transport)
         self.scheme = "http"  # whatever ends TLS before it tells of it in a header
-        self._start_head_timer()
+        self._head_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         self._idle_since = None
@@ -115,8 +112,8 @@ class Connection(HttpToolsProtocol):
             self._refuse(
                 HeadTooLarge(f"Headers may have {LARGEST_HEAD_BYTES // 1024} KB. Send fewer, or shorter ones.")
             )
-        elif self._in_head and self._is_idle():
-            self._start_head_timer()
+        elif self._in_head and self._head_since is None and self._is_idle():
+            self._head_since = self.loop.time()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own asks for a bool
         """Without its end a body is broken; otherwise the caller hangs up. True keeps the way back open."""
@@ -125,10 +122,12 @@ class Connection(HttpToolsProtocol):
         self.cycle.break_off()
         return True
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._answering:
+            self._answering.hold()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._idle_timer:
-            self._idle_timer.cancel()
-        self._stop_head_timer()
         if self._answering and not self._answering.response_complete:
             self._answering.hang_up()
         super().connection_lost(exc)
@@ -161,7 +160,7 @@ class Connection(HttpToolsProtocol):
         if self._is_offer():
             return
         self._in_head, self._made_progress = False, True
-        self._stop_head_timer()
+        self._head_since = None
         self._complete_scope()
         self.cycle = self._exchange()
         if self._is_idle():
@@ -228,33 +227,22 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         else:
             self._idle_since = self.loop.time()
-            if self._idle_timer is None:
-                self._idle_timer = self.loop.call_later(self.timeout_keep_alive, self._look_whether_idle)
 
-    def _look_whether_idle(self) -> None:
-        """Close what was idle for so long; else look again when that may be so. uvicorn has a timer for each answer."""
-        self._idle_timer = None
-        if self._idle_since is None:  # a request is under way: the end of its answer starts the timer again
-            return
-        ends_at = self._idle_since + self.timeout_keep_alive
-        if self.loop.time() < ends_at:
-            self._idle_timer = self.loop.call_at(ends_at, self._look_whether_idle)
-        elif not self.transport.is_closing():
+    # What the server says
+
+    def look(self, now: float) -> None:
+        """End what has waited too long for a head, or for a further request. uvicorn has a timer for each."""
+        if self._head_since is not None and now - self._head_since >= HEAD_TIMEOUT_S:
+            self._head_since = None
+            self._end_of_patience()
+        elif self._idle_since is not None and now - self._idle_since >= self.timeout_keep_alive:
+            self._idle_since = None
             self.transport.close()
 
     def _is_idle(self) -> bool:
         return self._answering is None or self._answering.response_complete
 
     # Refusals
-
-    def _start_head_timer(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_S, self._end_of_patience)
-
-    def _stop_head_timer(self) -> None:
-        if self._head_timer:
-            self._head_timer.cancel()
-            self._head_timer = None
 
     def _end_of_patience(self) -> None:
         if self._unframed_bytes:
@@ -285,13 +273,9 @@ class Connection(HttpToolsProtocol):
 
 def addresses(transport: asyncio.Transport) -> tuple[tuple[str, int] | None, tuple[str, int] | None]:
     """Of ourselves and of the caller, host and port; None where there is none, or the caller has left already."""
-    sock: socket.socket = transport.get_extra_info("socket")
-    if sock.family not in {socket.AF_INET, socket.AF_INET6}:
-        return None, None
-    try:
-        return sock.getsockname()[:2], sock.getpeername()[:2]
-    except OSError:
-        return None, None
+    ours, callers = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+    are_of_internet = isinstance(ours, tuple) and isinstance(callers, tuple)
+    return (ours[:2], callers[:2]) if are_of_internet else (None, None)
 
 
 def _parser(connection: Connection) -> httptools.HttpRequestParser:

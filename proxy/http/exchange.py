@@ -16,8 +16,7 @@ from uvicorn._types import (
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from proxy.http.asgi import Scope
-from proxy.http.handler import EXCHANGE
+from proxy.http.asgi import EXCHANGE, Scope
 
 # Headers that say how an answer ends.
 SPECIAL = frozenset({b"content-length", b"transfer-encoding", b"connection"})
@@ -46,6 +45,8 @@ class Exchange(RequestResponseCycle):
     ends_with_the_connection = False
     _head: HTTPResponseStartEvent | None = None
     _told_of_hang_up: Callable[[], None] | None = None
+    _stop_chunks: Callable[[], None] | None = None
+    _announced: tuple[int, Mapping[str, tuple[str, str]]] | None = None
 
     def __init__(  # not uvicorn's own, which is given eleven arguments by name
         self,
@@ -91,12 +92,35 @@ class Exchange(RequestResponseCycle):
         else:
             await super().send(message)
 
-    def write_at_once(self, data: bytes) -> bool:
-        """Write a further piece, if nothing has to be waited for, without a coroutine. Says whether it did."""
-        return self.write_chunk(b"%x\r\n%b\r\n" % (len(data), data))
+    def announce(self, status: int, headers: Mapping[str, tuple[str, str]]) -> None:
+        """The head of an answer in pieces, to be written at once with the first of them.
 
-    def write_chunk(self, chunk: bytes) -> bool:
-        """The same for one, or several, with its framing already (RFC 9112, 7.1)."""
+        `headers`: name and value by the name in lower case, as Django keeps them.
+        """
+        self._announced = status, headers
+
+    def write_at_once(self, data: bytes) -> bool:
+        """Write a piece, if nothing has to be waited for, without a coroutine. Says whether it did."""
+        if self._announced:
+            return self._begin_at_once(data)
+        return self._write_chunk(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def chunk_writer(self, stop: Callable[[], None]) -> Callable[[bytes], None] | None:
+        """What writes further pieces with their framing (RFC 9112, 7.1); None while something has to be waited for.
+
+        Use it until `stop` is called, because the caller reads slowly or is gone, or to the end of the answer.
+        """
+        if not self.takes_chunks or self.flow.write_paused:
+            return None
+        self._stop_chunks = stop
+        return self.transport.write
+
+    def hold(self) -> None:
+        """The caller reads slowly."""
+        if self._stop_chunks:
+            self._stop_chunks()
+
+    def _write_chunk(self, chunk: bytes) -> bool:
         if not self.takes_chunks or self.flow.write_paused:
             return False
         self.transport.write(chunk)
@@ -104,7 +128,9 @@ class Exchange(RequestResponseCycle):
 
     def end_at_once(self, data: bytes) -> bool:
         """Write the last piece, which may be b"", in the same way, and end the answer."""
-        if not self.write_chunk(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"):
+        if self._announced:
+            return self._begin_at_once(data, is_whole=True)
+        if not self._write_chunk(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"):
             return False
         self.takes_chunks = False
         self._complete()
@@ -115,20 +141,41 @@ class Exchange(RequestResponseCycle):
 
         `headers`: name and value by the name in lower case, as Django keeps them, with the length of the body.
         """
-        is_odd = not body or self.scope["method"] == "HEAD" or status in BODILESS or not FRAMING.isdisjoint(headers)
-        if is_odd or self.response_started or self.flow.write_paused or self.disconnected:
+        head = self._head_at_once(status, headers) if body else None
+        if head is None:
             return False
+        self.transport.write(b"%b\r\n\r\n%b" % (head, body))
+        self._complete()
+        return True
+
+    def _begin_at_once(self, data: bytes, *, is_whole: bool = False) -> bool:
+        """The same for the first piece of an answer of unknown length."""
+        (status, headers), self._announced = self._announced or (0, {}), None
+        head = self._head_at_once(status, headers) if data and "content-length" not in headers else None
+        if head is None:
+            return False
+        end = b"0\r\n\r\n" if is_whole else b""
+        chunk = b"\r\ntransfer-encoding: chunked\r\n\r\n%x\r\n%b\r\n%b" % (len(data), data, end)
+        self.transport.write(head + chunk)
+        self.chunked_encoding, self.takes_chunks = True, not is_whole
+        if is_whole:
+            self._complete()
+        return True
+
+    def _head_at_once(self, status: int, headers: Mapping[str, tuple[str, str]]) -> bytes | None:
+        """A head without its framing and its last ends of lines; None if it is an odd one, or has to wait."""
+        is_odd = self.scope["method"] == "HEAD" or status in BODILESS or not FRAMING.isdisjoint(headers)
+        if is_odd or self.response_started or self.flow.write_paused or self.disconnected:
+            return None
         lines = [f"{name}: {value}" for name, (_, value) in headers.items()]
         checked = "".join(lines).encode("latin-1")
         if checked != checked.translate(OF_A_LINE):
-            return False
+            return None
         self.response_started = True
         self.waiting_for_100_continue = False
         ours = [b"%b: %b\r\n" % header for header in self.default_headers]
-        end = b"\r\n\r\n" if self.keep_alive else b"\r\nconnection: close\r\n\r\n"
-        self.transport.write(b"".join((STATUS_LINE[status], *ours, "\r\n".join(lines).encode("latin-1"), end, body)))
-        self._complete()
-        return True
+        closing = b"" if self.keep_alive else b"\r\nconnection: close"
+        return b"".join((STATUS_LINE[status], *ours, "\r\n".join(lines).encode("latin-1"), closing))
 
     async def _begin(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> None:
         self._head = None
@@ -191,6 +238,7 @@ class Exchange(RequestResponseCycle):
         """The caller is gone."""
         self.disconnected = True
         self.takes_chunks = False
+        self.hold()
         self.message_event.set()
         if self._told_of_hang_up:
             self._told_of_hang_up()
@@ -212,6 +260,7 @@ class Exchange(RequestResponseCycle):
         finally:
             # Nothing refers to itself by way of these any more: it need not wait for the garbage collector.
             self.on_response = _nothing
+            self._stop_chunks = None
             cast(Scope, self.scope).pop(EXCHANGE, None)
 
     async def _fail(self) -> None:
@@ -242,6 +291,9 @@ def _nothing() -> None:
 
 class OldExchange(Exchange):
     """With HTTP/1.0, which knows no chunks: an answer of unknown length ends with the connection."""
+
+    def announce(self, status: int, headers: Mapping[str, tuple[str, str]]) -> None:
+        """It leaves by `send`."""
 
     def _plain_head(self, head: HTTPResponseStartEvent) -> None:
         return None

@@ -6,37 +6,16 @@ routes do not use. This one sends no `request_started` or `request_finished`: wh
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from functools import lru_cache
-from typing import Any, Protocol, Self, cast
+from typing import Any, Self, cast
 
 from django.http.response import HttpResponseBase
 from django.urls import ResolverMatch
 
-from proxy.http.asgi import Receive, Scope, Send
+from proxy.http.asgi import EXCHANGE, Exchange, Receive, Scope, Send
 from proxy.http.request import WholeRequest
 from proxy.http.response import LiveResponse, set_header
-
-# In the scope: the request's exchange, if it is our own server that asks.
-EXCHANGE = "gateway.exchange"
-
-
-class Exchange(Protocol):
-    """What our own server can do beyond ASGI (`proxy.http.exchange`)."""
-
-    def body_at_hand(self) -> bytes | None: ...
-
-    def answer_at_once(self, status: int, headers: Mapping[str, tuple[str, str]], body: bytes) -> bool: ...
-
-    async def send(self, message: Any) -> None: ...
-
-    def tell_of_hang_up(self, told: Callable[[], None] | None) -> None: ...
-
-    def write_at_once(self, data: bytes) -> bool: ...
-
-    def write_chunk(self, chunk: bytes) -> bool: ...
-
-    def end_at_once(self, data: bytes) -> bool: ...
 
 
 class LeanHandler:
@@ -105,41 +84,44 @@ async def send_response(response: HttpResponseBase, send: Send, exchange: Exchan
     own = exchange if exchange and send == exchange.send else None
     if own and own.answer_at_once(response.status_code, response.headers._store, body):
         return
-    await send({"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)})
+    headers = _raw_headers(response.headers._store)
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 async def _send_live(response: LiveResponse, send: Send, exchange: Exchange | None) -> None:
-    if exchange:
-        response.write_at_once = exchange.write_at_once
-        response.write_chunk = exchange.write_chunk
+    # Not the response itself: what refers to it here is referred to by it. Both would wait for the garbage collector.
+    status, headers = response.status_code, response.headers._store
+    own = exchange if exchange and send == exchange.send else None
+    if own:
+        own.announce(status, headers)
+    response.exchange = exchange
     started = False
-    # Made now: what refers to the response here would be referred to by it, and both wait for the garbage collector.
-    head = {"type": "http.response.start", "status": response.status_code, "headers": _raw_headers(response)}
 
     def write(data: bytes) -> Coroutine[Any, Any, None]:
         # The start is sent inside `pump`, which finishes its call even if the caller hangs up at this very moment.
         nonlocal started
-        if not started:
+        if not (started or (own and own.response_started)):
             started = True
             return begin(data)
         # Every server's `send` is a coroutine function, though ASGI asks for an awaitable alone.
         return cast(Coroutine[Any, Any, None], send({"type": "http.response.body", "body": data, "more_body": True}))
 
     async def begin(data: bytes) -> None:
-        await send(head)
+        await send({"type": "http.response.start", "status": status, "headers": _raw_headers(headers)})
         await send({"type": "http.response.body", "body": data, "more_body": True})
 
     last = await response.pump(write)
-    if not started:
-        await send(head)
-    if not (exchange and exchange.end_at_once(last)):
-        await send({"type": "http.response.body", "body": last})
+    if exchange and exchange.end_at_once(last):
+        return
+    if not (started or (own and own.response_started)):
+        await send({"type": "http.response.start", "status": status, "headers": _raw_headers(headers)})
+    await send({"type": "http.response.body", "body": last})
 
 
-def _raw_headers(response: HttpResponseBase) -> list[tuple[bytes, bytes]]:
-    # The pairs themselves: the mapping around them would look each one up again.
-    return [(_raw_name(name), value.encode("latin-1")) for name, value in response.headers._store.values()]
+def _raw_headers(headers: Mapping[str, tuple[str, str]]) -> list[tuple[bytes, bytes]]:
+    """`headers`: name and value by the name in lower case, as Django keeps them."""
+    return [(_raw_name(name), value.encode("latin-1")) for name, value in headers.values()]
 
 
 @lru_cache(maxsize=256)

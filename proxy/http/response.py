@@ -6,6 +6,8 @@ from typing import Any
 
 from django.http.response import HttpResponse, HttpResponseBase, ResponseHeaders
 
+from proxy.http.asgi import Exchange
+
 Write = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
@@ -50,10 +52,8 @@ class LiveResponse(HttpResponseBase):
     """
 
     streaming = True
-    # Writes a piece after the first one if nothing has to be waited for; says whether it did. Set by the handler.
-    write_at_once: Callable[[bytes], bool] = staticmethod(never)
-    # The same for a piece that is a chunk of HTTP/1.1 already, with its framing.
-    write_chunk: Callable[[bytes], bool] = staticmethod(never)
+    # What our own server can do beyond ASGI; None with any other one. Set by the handler.
+    exchange: Exchange | None = None
 
     async def pump(self, write: Write) -> bytes:
         """Write all but the last piece, which may be b"", and return that: it goes out with the end of the response."""

@@ -9,7 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import uvicorn
 
@@ -101,6 +101,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         is_orphan = self._parent is not None and os.getppid() != self._parent
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.server_state.connections):
+            cast(Connection, connection).look(now)
         return await super().on_tick(counter) or is_orphan
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -11,7 +11,7 @@ from proxy.call import Call
 from proxy.errors import UpstreamError
 from proxy.gateway import Gateway
 from proxy.http.outlet import Outlet
-from proxy.http.response import EventStreamResponse, Write
+from proxy.http.response import EventStreamResponse, Write, never
 from proxy.silence import SilenceWatch
 from proxy.stream import Stream
 from proxy.upstreams.base import Event
@@ -40,17 +40,19 @@ class EventStream(EventStreamResponse):
         self._delivered = stream.meter.delivered
         self._usage_chunk = usage_chunk
         self._checkpoint = CHECKPOINT_EVERY
+        self._last = b""
 
     async def pump(self, write: Write) -> bytes:
         """Write until the answer is whole, breaks off, or the caller hangs up (which cancels this)."""
-        self._outlet = outlet = Outlet(write, self._hold, self._stream.go_on, self.write_at_once)
-        self._fast_path = FastPath(self.write_chunk, self._delivered.append)
+        write_at_once = self.exchange.write_at_once if self.exchange else never
+        self._outlet = outlet = Outlet(write, self._hold, self._stream.go_on, write_at_once)
+        self._fast_path = FastPath(self._delivered.append)
         try:
             error = await self._deliver()
             await outlet.drain()
         finally:
             outlet.close()
-        return DONE if error is None else _error_event(error, self._call)
+        return self._last + (DONE if error is None else _error_event(error, self._call))
 
     async def _deliver(self) -> BaseException | None:
         """Write the answer, and finish its call; returns what broke it off."""
@@ -89,13 +91,20 @@ class EventStream(EventStreamResponse):
         if not self._usage_chunk and self._stream.meter.tokens:  # one of these may tell them
             events = [event for event in events if not _is_usage_chunk(event)]
         if events:
-            self._outlet.write(events[0].raw if len(events) == 1 else b"".join([event.raw for event in events]))
-            self._silence.heard = True
+            data = events[0].raw if len(events) == 1 else b"".join([event.raw for event in events])
+            if self._stream.has_ended:
+                self._last += data  # one write with what ends the response
+            else:
+                self._outlet.write(data)
+                self._silence.heard = True
         if len(self._delivered) >= self._checkpoint:
             self._checkpoint = len(self._delivered) + CHECKPOINT_EVERY
             self._gateway.checkpoint(self._call)
-        may_pass = not self._outlet.is_full and not self._call.transcript
-        self._fast_path.credit = self._checkpoint - len(self._delivered) - 1 if may_pass else 0
+        if self.exchange is None or self._outlet.is_full or self._call.transcript:
+            return
+        if write := self.exchange.chunk_writer(self._fast_path.stop):
+            self._fast_path.write = write
+            self._fast_path.credit = self._checkpoint - len(self._delivered) - 1
 
     def _hold(self) -> None:
         self._fast_path.credit = 0  # what is kept goes first

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from typing import Any
+from typing import Any, cast
 
 from proxy.upstreams.http.connection import Connection
 from proxy.upstreams.http.response import Response
@@ -46,6 +46,10 @@ class Socket(asyncio.Transport):
             self.ended = True
             asyncio.get_running_loop().call_soon(self.lost, None)
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """As uvloop, which keeps the method."""
+        self.read = cast(asyncio.Protocol, protocol).data_received
+
     def lost(self, error: Exception | None) -> None:
         self.kernels.close()
         self.connection.connection_lost(error)
@@ -60,8 +64,10 @@ class Line:
         self.retired: list[bool] = []
         self.socket = Socket()
         loop = asyncio.get_running_loop()
-        self.connection = Connection(loop, lambda _, is_reusable: self.retired.append(is_reusable))
+        retire = lambda _, is_reusable: self.retired.append(is_reusable)  # noqa: E731
+        self.connection = Connection(loop, self.socket.kernels, retire)
         self.socket.connection = self.connection
+        self.socket.set_protocol(self.connection)
         self.connection.connection_made(self.socket)
         self.response = self.ask()
         self.taken: list[bytes] = []
@@ -71,10 +77,10 @@ class Line:
 
     def say(self, *pieces: bytes, end: bytes = b"") -> None:
         """All of it in one read."""
-        self.connection.data_received(b"".join(map(chunked, pieces)) + end)
+        self.socket.read(b"".join(map(chunked, pieces)) + end)
 
     def begin(self, *pieces: bytes, header: bytes = b"", end: bytes = b"") -> None:
-        self.connection.data_received(HEAD + header + b"\r\n" + b"".join(map(chunked, pieces)) + end)
+        self.socket.read(HEAD + header + b"\r\n" + b"".join(map(chunked, pieces)) + end)
 
     def take(self, data: bytes) -> bool:
         self.taken.append(data)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from proxy.tests.provider_line import Line
 from proxy.upstreams.base import Event, PushSource, Take, Target
 from proxy.upstreams.fast_path import FastPath
 from proxy.upstreams.http.connection import Connection
-from proxy.upstreams.http.response import Response
+from proxy.upstreams.http.response import Response, Shortcut
 from proxy.upstreams.openai_wire import OpenAIWire, WireStream
 
 
@@ -92,6 +92,9 @@ class Provider:
     def resume(self) -> None:
         self.told.append("resume")
 
+    def divert(self, shortcut: Shortcut) -> None:
+        """Without the framing of HTTP, there is none to take."""
+
     def leave(self, response: Response) -> None:
         self.is_left = True
 
@@ -112,7 +115,7 @@ class ChunkingProvider(Line):
         """What the gateway reads, each in the same turn of the event loop."""
         for data in reads:
             if self.connection.is_open:
-                self.connection.data_received(data)
+                self.socket.read(data)
 
 
 class Pulled:
@@ -178,11 +181,27 @@ class ChunkReadingCaller(Caller):
             scope, cast(asyncio.Transport, SimpleNamespace(write=self.written.append, close=lambda: None)),
             self._flow, [], lambda: None, keep_alive=True, expect_100_continue=False,
         )  # fmt: skip
-        self.stops, self.goes_on = self._flow.pause_writing, self._flow.resume_writing
+        self.goes_on = self._flow.resume_writing
+
+    def stops(self) -> None:
+        """As the server's connection hears of it."""
+        self._flow.pause_writing()
+        self.exchange.hold()
 
     def follow(self, stream: Stream) -> "asyncio.Task[None]":
         self.response_to = response = self.response(stream)
         return asyncio.ensure_future(_send_live(response, cast(Send, self.exchange.send), cast(Any, self)))
+
+    @property
+    def send(self) -> Any:
+        return self.exchange.send
+
+    @property
+    def response_started(self) -> bool:
+        return self.exchange.response_started
+
+    def announce(self, status: int, headers: Mapping[str, tuple[str, str]]) -> None:
+        self.exchange.announce(status, headers)
 
     def write_at_once(self, data: bytes) -> bool:
         return self.exchange.write_at_once(data)
@@ -190,11 +209,12 @@ class ChunkReadingCaller(Caller):
     def end_at_once(self, data: bytes) -> bool:
         return self.exchange.end_at_once(data)
 
-    def write_chunk(self, chunk: bytes) -> bool:
-        is_written = self._takes_chunks and self.exchange.write_chunk(chunk)
-        if is_written:
-            self.passed.append(chunk)
-        return is_written
+    def chunk_writer(self, stop: Callable[[], None]) -> Callable[[bytes], None] | None:
+        return self._pass if self._takes_chunks and self.exchange.chunk_writer(stop) else None
+
+    def _pass(self, chunk: bytes) -> None:
+        self.passed.append(chunk)
+        self.written.append(chunk)
 
     @property
     def body(self) -> bytes:

@@ -27,15 +27,11 @@ class Caller:
     def __init__(self) -> None:
         self.written: list[bytes] = []
         self.heard: list[str] = []
-        self.refuses = False
-        self.path = FastPath(self.write, self.heard.append)
+        self.left: list[bytes] = []
+        self.path = FastPath(self.heard.append)
+        self.path.write, self.path.otherwise = self.written.append, self.left.append
         self.path.frame = FRAME
         self.path.credit = 10
-
-    def write(self, data: bytes) -> bool:
-        if not self.refuses:
-            self.written.append(data)
-        return not self.refuses
 
 
 @pytest.fixture
@@ -44,15 +40,18 @@ def caller() -> Caller:
 
 
 def passes(caller: Caller, *chunks: bytes) -> bool:
-    """Whether they do in one read. If so, all of it is written once; if not, nothing has happened."""
+    """Whether they do in one read. If so, all of it is written once; if not, it is left to the connection."""
     data, credit, heard = b"".join(chunks), caller.path.credit, len(caller.heard)
     caller.written.clear()
-    if caller.path.take(data):
+    caller.left.clear()
+    caller.path.read(data)
+    if caller.written:
         assert caller.written == [data]
+        assert caller.left == []
         assert caller.path.credit == credit - len(chunks)
         assert len(caller.heard) == heard + len(chunks)
         return True
-    assert caller.written == []
+    assert caller.left == [data]
     assert caller.path.credit == credit
     assert len(caller.heard) == heard
     return False
@@ -146,11 +145,14 @@ def test_several_for_which_the_credit_does_not_suffice_do_not_pass_in_part(calle
     assert not passes(caller, chunked(said("two")))
 
 
-def test_what_is_not_written_is_not_heard(caller: Caller):
-    caller.refuses = True
+def test_nothing_passes_once_it_is_stopped_or_closed(caller: Caller):
+    assert passes(caller, chunked(said("two")))
+    caller.path.stop()
     assert not passes(caller, chunked(said("two")))
-    assert not passes(caller, chunked(said("two")), chunked(said("three")))
-    caller.refuses = False
+    caller.path.credit = 10
+    caller.path.close()
+    assert not passes(caller, chunked(said("two")))
+    caller.path.frame = FRAME
     assert passes(caller, chunked(said("two")))
 
 

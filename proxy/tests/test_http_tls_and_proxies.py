@@ -2,15 +2,9 @@
 
 import asyncio
 import contextlib
-import datetime
 import ssl
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from proxy.tests.raw_server import (
     OK,
@@ -26,43 +20,12 @@ from proxy.tests.raw_server import (
     until_hung_up,
 )
 from proxy.upstreams.failures import ConnectFailed, ConnectionBroken, TimedOut
-from proxy.upstreams.http import Pool, pool as pool_module
+from proxy.upstreams.http import Pool
 from proxy.upstreams.http.origin import place_of
 
 pytestmark = pytest.mark.both_loops
 
 TO_THE_END = b"HTTP/1.1 200 OK\r\n\r\n"
-
-
-@pytest.fixture
-def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ssl.SSLContext]:
-    """A server's side of TLS, for `localhost` only, whose certificate the pool trusts."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "localhost.pem"
-    file.write_bytes(
-        certificate.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    monkeypatch.setenv("SSL_CERT_FILE", str(file))
-    pool_module._tls.cache_clear()
-    yield context
-    pool_module._tls.cache_clear()
 
 
 async def test_https_one_connection_for_many_requests(pool: Pool, tls: ssl.SSLContext) -> None:

@@ -60,14 +60,15 @@ def text_of(number: int) -> str:
 def passed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The reads that passed as they came."""
     reads: list[bytes] = []
-    take = FastPath.take
+    read = FastPath.read
 
-    def take_noted(self: FastPath, data: bytes) -> bool:
-        if is_taken := take(self, data):
+    def read_noted(self: FastPath, data: bytes) -> None:
+        credit = self.credit
+        read(self, data)
+        if self.credit == credit - 1:
             reads.append(data)
-        return is_taken
 
-    monkeypatch.setattr(FastPath, "take", take_noted)
+    monkeypatch.setattr(FastPath, "read", read_noted)
     return reads
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from conftest import PATIENCE_S
-from proxy.http.response import never
 from proxy.idempotency.recording import RecordedStream
 from proxy.meter import Meter
 from proxy.silence import LOOKS
@@ -213,7 +212,7 @@ async def test_the_time_that_a_caller_took_is_not_the_providers_silence(monkeypa
     looks = Looks(monkeypatch, period_s=10.0)
     texts: list[str] = []
     stream = Stream(Silent(), Meter(), [], 10.0)
-    flowing = asyncio.ensure_future(stream.flow(lambda _: None, FastPath(never, texts.append)))
+    flowing = asyncio.ensure_future(stream.flow(lambda _: None, FastPath(texts.append)))
     await asyncio.sleep(0)
     stream.hold()
     await looks.pass_by(LOOKS - 1)

@@ -98,7 +98,12 @@ Take = Callable[[Sequence[Event]], None]
 
 
 class PushSource(AsyncIterator[Sequence[Event]]):
-    """A stream that can also hand its events over in the very turn of the event loop that they arrive in."""
+    """A stream that can also hand its events over in the very turn of the event loop that they arrive in.
+
+    `has_ended` says, while events are handed over, that no others will come.
+    """
+
+    has_ended = False
 
     @abstractmethod
     def flow(self, take: Take, fast_path: FastPath) -> asyncio.Future[None]:

@@ -70,10 +70,9 @@ class WireStream(PushSource):
         self._ask = wire.post(target, "/chat/completions", body)
         self._answer: Response | None = None
         self._parser = EventParser()
-        self._ended = False
 
     async def __anext__(self) -> Sequence[Event]:
-        while not self._ended:
+        while not self.has_ended:
             if self._answer is None:
                 self._answer = await self._ask
                 _require(self._answer, "text/event-stream")
@@ -88,22 +87,23 @@ class WireStream(PushSource):
         parser = self._parser
 
         def take_bytes(data: bytes) -> bool:
-            if events := parser.feed(data) if data else parser.end():
+            events = parser.feed(data) if data else parser.end()
+            self.has_ended = has_ended = parser.done or not data
+            if events:
                 take(events)
             fast_path.frame = parser.expected_frame
-            self._ended = ended = parser.done or not data
-            return ended
+            return has_ended
 
         if self._answer is None:
             raise RuntimeError("Read from the stream first.")
-        if self._ended:
+        if self.has_ended:
             return _done()
-        return self._answer.flow(take_bytes, fast_path.take)
+        return self._answer.flow(take_bytes, fast_path)
 
     def _parse(self, data: bytes) -> Sequence[Event]:
         """b"" stands for the end."""
         events = self._parser.feed(data) if data else self._parser.end()
-        self._ended = self._parser.done or not data
+        self.has_ended = self._parser.done or not data
         return events
 
     def hold(self) -> None:
@@ -116,7 +116,7 @@ class WireStream(PushSource):
 
     async def aclose(self) -> None:
         """End the call to the provider, unless its answer is whole."""
-        self._ended = True
+        self.has_ended = True
         self._ask.close()
         if self._answer and self._parser.done:
             self._answer.finish()

@@ -5,18 +5,21 @@ Bytes that arrive are parsed where they arrive, in the protocol's callback, and 
 
 import asyncio
 import select
+import socket
 from collections.abc import Callable
 from typing import cast
 
 import httptools
 
 from proxy.upstreams.failures import ConnectionBroken, MalformedAnswer, UpstreamFailure
-from proxy.upstreams.http.response import Response
+from proxy.upstreams.http.response import Response, Shortcut
 
 # Of the head, of trailers, and of whatever else comes without a byte of the body.
 MAX_HEADER_BYTES = 64 * 1024
 # For the end of an answer that has said all that matters.
 LAST_WORDS_S = 1.0
+
+QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux knows it
 
 BROKEN_OFF = "The provider broke off the connection."
 
@@ -24,8 +27,11 @@ BROKEN_OFF = "The provider broke off the connection."
 class Connection(asyncio.Protocol):
     """Carries one request at a time. `retire` is told when it carries none any more: whether it can carry another."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, retire: "Callable[[Connection, bool], None]") -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, retire: "Callable[[Connection, bool], None]"
+    ) -> None:
         self.loop = loop
+        self._socket = sock
         self.idle_since = 0.0
         self._retire = retire
         self._parser = httptools.HttpResponseParser(self)
@@ -34,7 +40,7 @@ class Connection(asyncio.Protocol):
         self._unread_by_loop = select.poll()
         self._bytes_since_body = 0
         self._is_after_chunk = False
-        self._is_between_chunks = False
+        self._shortcut: Shortcut | None = None
         self._is_informational = False
         self._ends_with_connection = False
         self._may_be_kept = False
@@ -67,11 +73,36 @@ class Connection(asyncio.Protocol):
     def carries(self, response: Response) -> bool:
         return self._response is response
 
+    def divert(self, shortcut: Shortcut) -> None:
+        """Have it read what arrives until the answer is left."""
+        if self._transport:
+            shortcut.otherwise = self.data_received
+            self._shortcut = shortcut
+            self.data_received = shortcut.read  # type: ignore[method-assign]  # without a call on the way
+            self._transport.set_protocol(self)  # uvloop keeps the method
+            self._acknowledge_late()
+
+    def _acknowledge_late(self) -> None:
+        """Acknowledge every second packet (RFC 1122, 4.2.3.2), not each as Linux does for who sends nothing in between.
+
+        The kernel goes back to that by itself when nothing more came for 40 ms.
+        """
+        if QUICK_ACK is not None and self.is_open:
+            self._socket.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 0)
+
+    def _end_diversion(self) -> None:
+        self._shortcut = None
+        del self.data_received
+        if self._transport:
+            self._transport.set_protocol(self)
+
     def leave(self, response: Response) -> None:
         """The reader has had enough of this answer."""
         if self._response is not response:
             return
         self._response = None
+        if self._shortcut:
+            self._end_diversion()
         if self._last_words:
             self._last_words.cancel()
             self._last_words = None
@@ -111,17 +142,14 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._unread_by_loop.register(transport.get_extra_info("socket"), select.POLLIN)
+        self._unread_by_loop.register(self._socket, select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         response = self._response
-        if self._is_between_chunks and response and response.take_chunk(data):
-            return
         if response is None or self._may_be_kept:  # nobody asked for this: whose answer it is cannot be known
             self.abort()
             return
         self._bytes_since_body += len(data)
-        self._is_between_chunks = False
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -130,7 +158,8 @@ class Connection(asyncio.Protocol):
         if self._bytes_since_body > MAX_HEADER_BYTES:
             self._fail(MalformedAnswer("The provider answered with headers of more than 64 KB."))
         # Where the size of the next chunk is here, or a piece of it, this does not end in two ends of a line.
-        self._is_between_chunks = self._is_after_chunk and data.endswith(b"\n\r\n")
+        if self._shortcut and not (self._is_after_chunk and data.endswith(b"\n\r\n")):
+            self._shortcut.close()
 
     def eof_received(self) -> None:
         """The answer is over; the transport closes itself, which takes as long as the request is being written."""

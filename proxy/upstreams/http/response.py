@@ -11,12 +11,17 @@ MAX_UNREAD_BYTES = 256 * 1024
 
 # Returns whether it has all that it wants.
 TakeBytes = Callable[[bytes], bool]
-# Returns whether it took a read that begins where a chunk does; if so, it was one whole chunk, or several.
-TakeChunk = Callable[[bytes], bool]
 
 
-def not_taken(chunk: bytes) -> bool:
-    return False
+class Shortcut(Protocol):
+    """Reads in place of a connection, and takes whole chunks of HTTP; leaves to `otherwise` what it does not take."""
+
+    otherwise: Callable[[bytes], None]
+
+    def read(self, data: bytes) -> None: ...
+
+    def close(self) -> None:
+        """Take nothing, until more has gone the other way: the next byte does not begin a chunk, or nobody wants it."""
 
 
 class Carrier(Protocol):
@@ -29,6 +34,8 @@ class Carrier(Protocol):
     def pause(self) -> None: ...
 
     def resume(self) -> None: ...
+
+    def divert(self, shortcut: Shortcut) -> None: ...
 
     def leave(self, response: "Response") -> None: ...
 
@@ -51,7 +58,7 @@ class Response:
         self._failure: UpstreamFailure | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._take: TakeBytes | None = None
-        self.take_chunk: TakeChunk = not_taken
+        self._shortcut: Shortcut | None = None
         self._is_held = False
 
     @property
@@ -76,15 +83,17 @@ class Response:
         self._unread_bytes = 0
         return data
 
-    def flow(self, take: TakeBytes, take_chunk: TakeChunk = not_taken) -> asyncio.Future[None]:
+    def flow(self, take: TakeBytes, shortcut: Shortcut | None = None) -> asyncio.Future[None]:
         """From now on hand over what comes of the body where it arrives, b"" at its end, instead of keeping it.
 
-        `take_chunk` is asked first, where what arrives may be a chunk of HTTP, with its framing. Done at the end, or
-        when `take` says that it has all it wants. Raises ConnectionBroken, or what `take` raised.
+        The shortcut reads first, with the framing of HTTP. Done at the end, or when `take` says that it has all it
+        wants. Raises ConnectionBroken, or what `take` raised.
         """
         self._waiter = end = self._connection.loop.create_future()
         self._take = take
-        self.take_chunk = take_chunk
+        if shortcut and self._connection.carries(self):
+            self._shortcut = shortcut
+            self._connection.divert(shortcut)
         unread, self._unread, self._unread_bytes = self._unread, [], 0
         for data in unread:
             self.add(data)
@@ -134,7 +143,7 @@ class Response:
             return
         end = self._waiter
         if end is None or end.done():
-            self.take_chunk = not_taken
+            self._close_shortcut()
             return
         try:
             if not take(data):
@@ -142,7 +151,7 @@ class Response:
             end.set_result(None)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised where `flow` is awaited
             end.set_exception(error)
-        self.take_chunk = not_taken
+        self._close_shortcut()
 
     def _keep(self, data: bytes) -> None:
         self._unread.append(data)
@@ -158,7 +167,7 @@ class Response:
             return
         self._is_whole = failure is None
         self._failure = failure
-        self.take_chunk = not_taken
+        self._close_shortcut()
         self._tell_of_end()
 
     def _tell_of_end(self) -> None:
@@ -167,6 +176,10 @@ class Response:
         elif self._take and self._failure and self._waiter and not self._waiter.done():
             self._waiter.set_exception(self._failure)
         self.wake()
+
+    def _close_shortcut(self) -> None:
+        if self._shortcut:
+            self._shortcut.close()
 
     def wake(self) -> None:
         if self._waiter and not self._waiter.done():
