@@ -28,8 +28,8 @@ class Meter:
         for event in events:
             if event.text:  # another piece of a choice that a chunk before it has begun
                 self.delivered.append(event.text)
-            elif event.data is not None:
-                self._read(event.data)
+            elif (data := event.data) is not None:
+                self._read(data)
 
     def take(self, answer: Answer) -> None:
         """Read a whole completion; raises MalformedAnswer or EmptyAnswer where it is none."""

@@ -27,7 +27,7 @@ class Stream:
         self._source = source
         self._push_source = source if isinstance(source, PushSource) else None
         self._stall_s = stall_s
-        self._stall_watch = StallWatch(stall_s)
+        self._stall_watch: StallWatch | None = None
         self._may_go_on = asyncio.Event()
         self._may_go_on.set()
         self._silence_watch: SilenceWatch | None = None
@@ -50,6 +50,8 @@ class Stream:
 
     async def read_before_stall(self) -> Sequence[Event] | None:
         """The same; raises TimedOut at a stall."""
+        if self._stall_watch is None:
+            self._stall_watch = StallWatch(self._stall_s)
         with self._stall_watch:
             return await self.read()
 
@@ -107,7 +109,8 @@ class Stream:
         self.has_ended = self._push_source is not None and self._push_source.has_ended
 
     async def close(self) -> None:
-        self._stall_watch.stop()
+        if self._stall_watch:
+            self._stall_watch.stop()
         await self._source.aclose()  # type: ignore[attr-defined]  # of a generator or a PushSource, see Upstream.stream
 
 

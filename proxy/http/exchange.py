@@ -121,7 +121,7 @@ class Exchange(RequestResponseCycle):
             self._stop_chunks()
 
     def _write_chunk(self, chunk: bytes) -> bool:
-        if not self.takes_chunks or self.flow.write_paused:
+        if not self.takes_chunks or self.flow.write_paused or self.response_complete:
             return False
         self.transport.write(chunk)
         return True
@@ -178,7 +178,7 @@ class Exchange(RequestResponseCycle):
         return b"".join((STATUS_LINE[status], *ours, "\r\n".join(lines).encode("latin-1"), closing))
 
     async def _begin(self, head: HTTPResponseStartEvent, message: HTTPResponseBodyEvent) -> None:
-        self._head = None
+        self._head = self._announced = None
         body, is_whole = message.get("body", b""), not message.get("more_body", False)
         lines = self._plain_head(head) if body else None
         if lines is None or not (self.chunked_encoding or self.expected_content_length == len(body)):

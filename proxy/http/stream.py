@@ -116,7 +116,8 @@ class EventStream(EventStreamResponse):
 
 
 def _is_usage_chunk(event: Event) -> bool:
-    return event.data is not None and event.data.get("choices") == [] and bool(event.data.get("usage"))
+    data = event.data
+    return data is not None and data.get("choices") == [] and bool(data.get("usage"))
 
 
 def _error_event(error: BaseException, call: Call) -> bytes:

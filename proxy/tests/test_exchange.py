@@ -241,3 +241,93 @@ async def test_a_body_that_broke_off_is_not_at_hand():
     asked.more_body = False
     asked.break_off()
     assert asked.body_at_hand() is None
+
+
+EVENTS = {"content-type": ("Content-Type", "text/event-stream")}
+EVENTS_HEAD = b"HTTP/1.1 200 OK\r\ndate: today\r\ncontent-type: text/event-stream\r\n"
+
+
+def announced(headers: Any = EVENTS, **about: Any) -> tuple[Exchange, list[bytes]]:
+    answer = exchange(**about)
+    answer.announce(200, headers)
+    return answer, cast(Wire, answer.transport).written
+
+
+async def test_a_head_that_was_announced_leaves_at_once_with_the_first_piece():
+    answer, written = announced()
+    assert answer.write_at_once(b"first")
+    assert written == [EVENTS_HEAD + b"transfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n"]
+    assert answer.write_at_once(b"next")
+    assert answer.end_at_once(b"")
+    assert written[1:] == [b"4\r\nnext\r\n", b"0\r\n\r\n"]
+    assert answer.response_complete
+
+
+async def test_a_head_that_was_announced_leaves_with_the_whole_answer():
+    answer, written = announced(keep_alive=False)
+    assert answer.end_at_once(b"all")
+    framing = b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert written == [EVENTS_HEAD + framing + b"3\r\nall\r\n0\r\n\r\n"]
+    assert answer.response_complete
+    assert cast(Wire, answer.transport).is_closed
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"method": "HEAD"},
+        {"kind": OldExchange},
+        {"headers": {**EVENTS, "content-length": ("Content-Length", "9")}},
+        {"headers": {**EVENTS, "connection": ("Connection", "close")}},
+        {"headers": {**EVENTS, "x-a": ("X-A", "one\ntwo")}},
+    ],
+)
+async def test_an_odd_head_that_was_announced_is_left_to_send(odd: dict[str, Any]):
+    answer, written = announced(**odd)
+    assert not answer.write_at_once(b"first")
+    assert not answer.end_at_once(b"first")
+    assert written == []
+    assert not answer.response_started
+
+
+async def test_a_head_that_was_announced_and_left_by_send_is_not_written_again():
+    answer, written = announced()
+    await answered(answer, [STREAM], b"first", b"second")
+    assert not answer.end_at_once(b"")
+    assert not answer.write_at_once(b"third")
+    assert b"".join(written).count(b"HTTP/1.1") == 1
+
+
+async def test_a_head_that_was_announced_does_not_leave_for_a_caller_who_is_gone_or_reads_slowly():
+    for happen in (lambda answer: answer.hang_up(), lambda answer: setattr(answer.flow, "write_paused", True)):
+        answer, written = announced()
+        happen(answer)
+        assert not answer.write_at_once(b"first")
+        assert written == []
+
+
+async def test_chunks_are_written_with_their_own_framing_until_the_caller_reads_slowly_or_is_gone():
+    for happen in (Exchange.hold, Exchange.hang_up):
+        answer, written = announced()
+        stops: list[str] = []
+        assert answer.chunk_writer(lambda: None) is None, "there is no head"
+        answer.write_at_once(b"first")
+        write = answer.chunk_writer(lambda stops=stops: stops.append("stop"))  # type: ignore[misc]
+        assert write is not None
+        write(b"1\r\nx\r\n")
+        assert written[1:] == [b"1\r\nx\r\n"]
+        assert stops == []
+        happen(answer)
+        assert stops == ["stop"]
+
+
+async def test_there_is_no_writer_of_chunks_for_a_caller_who_reads_slowly_is_gone_or_has_it_all():
+    for happen in (
+        lambda answer: setattr(answer.flow, "write_paused", True),
+        lambda answer: answer.hang_up(),
+        lambda answer: answer.end_at_once(b""),
+    ):
+        answer, _ = announced()
+        answer.write_at_once(b"first")
+        happen(answer)
+        assert answer.chunk_writer(lambda: None) is None

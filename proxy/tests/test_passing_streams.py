@@ -56,6 +56,38 @@ async def test_the_end_goes_out_in_one_write_with_its_framing():
     assert relay.caller.exchange.response_complete
 
 
+async def test_the_last_events_go_out_with_the_end_in_one_write():
+    relay = await Relay().begin()
+    relay.provider.read(chunked(said("3") + STOP + DONE) + END)
+    async with asyncio.timeout(PATIENCE_S):
+        await relay.following
+    relay.provider.socket.kernels.close()
+    assert relay.caller.written[-1] == chunked(said("3") + STOP + DONE) + END
+    assert len(relay.caller.written) == 3
+
+
+async def test_an_answer_that_is_all_there_goes_out_in_one_write():
+    provider, caller = ChunkingProvider(), ChunkReadingCaller()
+    provider.say(said("1") + STOP + DONE, end=END)
+    async with asyncio.timeout(PATIENCE_S):
+        await caller.follow(await wire_stream(provider))
+    provider.socket.kernels.close()
+    assert caller.body == said("1") + STOP + DONE
+    assert len(caller.written) == 1
+    assert caller.exchange.response_complete
+
+
+async def test_the_last_words_before_a_failure_go_out_with_it():
+    relay = await Relay().begin()
+    relay.provider.read(chunked(said("3") + DONE) + END)  # no finish_reason
+    async with asyncio.timeout(PATIENCE_S):
+        await relay.following
+    relay.provider.socket.kernels.close()
+    assert relay.caller.body.startswith(said("1") + said("2") + said("3") + b'data: {"error":')
+    assert DONE not in relay.caller.body
+    assert len(relay.caller.written) == 3
+
+
 async def test_the_end_waits_for_a_caller_who_reads_slowly():
     relay = await Relay().begin()
     relay.caller.stops()

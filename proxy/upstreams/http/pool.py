@@ -14,7 +14,8 @@ from proxy.upstreams.http.connection import Connection
 from proxy.upstreams.http.origin import Headers, Origin, Proxy, place_of
 from proxy.upstreams.http.response import Response
 
-IDLE_CONNECTIONS_S = 30.0
+# As nginx; Go keeps them for 90 s. One that its server gave up in this very moment costs a second try.
+IDLE_CONNECTIONS_S = 60.0
 ADDRESSES_KEPT_S = 30.0
 HAPPY_EYEBALLS_DELAY_S = 0.25  # RFC 8305, section 5
 MAX_PROXY_ANSWER_BYTES = 16 * 1024
