@@ -14,7 +14,7 @@ from proxy.upstreams.fast_path import FastPath
 class Stream:
     """A streamed answer whose first content is here: `head` holds what came so far.
 
-    `has_ended` says that what was handed over last is the last of it; some sources know that only afterwards.
+    `has_ended` says that what was handed over last is the last of it. It is false, too, where the source cannot tell.
 
     Iterating gives the rest; `flow` hands it over instead. Both raise UpstreamFailure where the answer breaks off, and
     TimedOut where the model falls silent for longer than `stall_s`. Close it, whatever happens: that ends the call to
@@ -80,7 +80,7 @@ class Stream:
 
         def look() -> None:
             if self._may_go_on.is_set() and not end.done():
-                fast_path.credit = 0
+                fast_path.stop()
                 end.set_exception(stalled(self._stall_s))
 
         self._silence_watch = watch = SilenceWatch(self._stall_s, look, self.meter.delivered)
@@ -89,7 +89,7 @@ class Stream:
             await end
         finally:
             watch.stop()
-            fast_path.credit = 0
+            fast_path.stop()
         self.meter.require_whole()
 
     def hold(self) -> None:

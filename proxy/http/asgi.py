@@ -1,4 +1,4 @@
-"""The types of an ASGI application (https://asgi.readthedocs.io)."""
+"""The types of an ASGI application (https://asgi.readthedocs.io), and what our own server can do beyond."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
@@ -15,11 +15,14 @@ EXCHANGE = "gateway.exchange"
 class Exchange(Protocol):
     """What our own server can do beyond ASGI (`proxy.http.exchange`)."""
 
+    response_started: bool
+
+    @property
+    def waits_for_caller(self) -> bool: ...
+
     def body_at_hand(self) -> bytes | None: ...
 
     def answer_at_once(self, status: int, headers: Mapping[str, tuple[str, str]], body: bytes) -> bool: ...
-
-    response_started: bool
 
     def announce(self, status: int, headers: Mapping[str, tuple[str, str]]) -> None: ...
 

@@ -93,9 +93,9 @@ class Connection(HttpToolsProtocol):
         self.connections.add(self)
         self.transport = transport
         self.flow = FlowControl(transport)
+        self._head_since = self.loop.time()
         self.server, self.client = addresses(transport)
         self.scheme = "http"  # whatever ends TLS before it tells of it in a header
-        self._head_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
         self._idle_since = None
@@ -125,7 +125,7 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         super().pause_writing()
         if self._answering:
-            self._answering.hold()
+            self._answering.stop_chunks()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._answering and not self._answering.response_complete:

@@ -21,7 +21,7 @@ from proxy.http.asgi import EXCHANGE, Scope
 # Headers that say how an answer ends.
 SPECIAL = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 SPECIAL_LENGTHS = frozenset(map(len, SPECIAL))
-# The same, but for the length, which every whole answer has.
+# The same, but for the length.
 FRAMING = frozenset({"transfer-encoding", "connection"})
 BODILESS = frozenset({204, 304})
 # Control characters other than the tab and those that end a line.
@@ -90,6 +90,7 @@ class Exchange(RequestResponseCycle):
         elif message["type"] == "http.response.body" and self._head:
             await self._begin(self._head, message)
         else:
+            self.takes_chunks = False  # this is the end, or there were none
             await super().send(message)
 
     def announce(self, status: int, headers: Mapping[str, tuple[str, str]]) -> None:
@@ -99,10 +100,15 @@ class Exchange(RequestResponseCycle):
         """
         self._announced = status, headers
 
+    @property
+    def waits_for_caller(self) -> bool:
+        """Whether more can only be written when a slow caller has read, or not at all."""
+        return self.flow.write_paused or self.disconnected
+
     def write_at_once(self, data: bytes) -> bool:
         """Write a piece, if nothing has to be waited for, without a coroutine. Says whether it did."""
         if self._announced:
-            return self._begin_at_once(data)
+            return self._begin_at_once(*self._announced, data)
         return self._write_chunk(b"%x\r\n%b\r\n" % (len(data), data))
 
     def chunk_writer(self, stop: Callable[[], None]) -> Callable[[bytes], None] | None:
@@ -115,13 +121,13 @@ class Exchange(RequestResponseCycle):
         self._stop_chunks = stop
         return self.transport.write
 
-    def hold(self) -> None:
-        """The caller reads slowly."""
+    def stop_chunks(self) -> None:
+        """Whoever writes chunks must not go on."""
         if self._stop_chunks:
             self._stop_chunks()
 
     def _write_chunk(self, chunk: bytes) -> bool:
-        if not self.takes_chunks or self.flow.write_paused or self.response_complete:
+        if not self.takes_chunks or self.flow.write_paused:
             return False
         self.transport.write(chunk)
         return True
@@ -129,10 +135,9 @@ class Exchange(RequestResponseCycle):
     def end_at_once(self, data: bytes) -> bool:
         """Write the last piece, which may be b"", in the same way, and end the answer."""
         if self._announced:
-            return self._begin_at_once(data, is_whole=True)
+            return self._begin_at_once(*self._announced, data, is_whole=True)
         if not self._write_chunk(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data) if data else b"0\r\n\r\n"):
             return False
-        self.takes_chunks = False
         self._complete()
         return True
 
@@ -148,9 +153,11 @@ class Exchange(RequestResponseCycle):
         self._complete()
         return True
 
-    def _begin_at_once(self, data: bytes, *, is_whole: bool = False) -> bool:
-        """The same for the first piece of an answer of unknown length."""
-        (status, headers), self._announced = self._announced or (0, {}), None
+    def _begin_at_once(
+        self, status: int, headers: Mapping[str, tuple[str, str]], data: bytes, *, is_whole: bool = False
+    ) -> bool:
+        """The same for the first piece of an answer of unknown length. It is tried once: then `send` begins."""
+        self._announced = None
         head = self._head_at_once(status, headers) if data and "content-length" not in headers else None
         if head is None:
             return False
@@ -165,7 +172,7 @@ class Exchange(RequestResponseCycle):
     def _head_at_once(self, status: int, headers: Mapping[str, tuple[str, str]]) -> bytes | None:
         """A head without its framing and its last ends of lines; None if it is an odd one, or has to wait."""
         is_odd = self.scope["method"] == "HEAD" or status in BODILESS or not FRAMING.isdisjoint(headers)
-        if is_odd or self.response_started or self.flow.write_paused or self.disconnected:
+        if is_odd or self.response_started or self.waits_for_caller:
             return None
         lines = [f"{name}: {value}" for name, (_, value) in headers.items()]
         checked = "".join(lines).encode("latin-1")
@@ -201,6 +208,7 @@ class Exchange(RequestResponseCycle):
 
     def _complete(self) -> None:
         """As at the end of uvicorn's `send`."""
+        self.takes_chunks = False
         self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
@@ -238,7 +246,7 @@ class Exchange(RequestResponseCycle):
         """The caller is gone."""
         self.disconnected = True
         self.takes_chunks = False
-        self.hold()
+        self.stop_chunks()
         self.message_event.set()
         if self._told_of_hang_up:
             self._told_of_hang_up()

@@ -52,7 +52,8 @@ class LiveResponse(HttpResponseBase):
     """
 
     streaming = True
-    # What our own server can do beyond ASGI; None with any other one. Set by the handler.
+    # What our own server can do beyond ASGI, set by the handler. None with any other one, and for an answer that
+    # another one records: it must not write past that.
     exchange: Exchange | None = None
 
     async def pump(self, write: Write) -> bytes:

@@ -18,7 +18,7 @@ from proxy.http.connection import Connection
 BACKLOG = 4096
 IDLE_TIMEOUT_S = 75
 STOP_PATIENCE_S = 15.0
-# How often the date in the headers is set, and looked whether the parent process is still there.
+# How often the date in the headers is set, and looked whether a caller takes too long, or the parent process is gone.
 TICK_S = 1.0
 # For what was ended to give back what it holds.
 END_PATIENCE_S = 1.0
@@ -101,9 +101,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         is_orphan = self._parent is not None and os.getppid() != self._parent
-        now = asyncio.get_running_loop().time()
-        for connection in list(self.server_state.connections):
-            cast(Connection, connection).look(now)
+        loop = asyncio.get_running_loop()
+        for connection in self.server_state.connections:
+            loop.call_soon(cast(Connection, connection).look, loop.time())  # each by itself: one may fail
         return await super().on_tick(counter) or is_orphan
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

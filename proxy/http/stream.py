@@ -92,8 +92,8 @@ class EventStream(EventStreamResponse):
             events = [event for event in events if not _is_usage_chunk(event)]
         if events:
             data = events[0].raw if len(events) == 1 else b"".join([event.raw for event in events])
-            if self._stream.has_ended:
-                self._last += data  # one write with what ends the response
+            if self._stream.has_ended and self._can_write_last():
+                self._last = data
             else:
                 self._outlet.write(data)
                 self._silence.heard = True
@@ -106,8 +106,12 @@ class EventStream(EventStreamResponse):
             self._fast_path.write = write
             self._fast_path.credit = self._checkpoint - len(self._delivered) - 1
 
+    def _can_write_last(self) -> bool:
+        """Whether what is left can go out with the end of the response in a moment, so that no hang-up is missed."""
+        return self.exchange is not None and not self._outlet.is_full and not self.exchange.waits_for_caller
+
     def _hold(self) -> None:
-        self._fast_path.credit = 0  # what is kept goes first
+        self._fast_path.stop()  # what is kept goes first
         self._stream.hold()
 
     def _fill_silence(self) -> None:

@@ -23,9 +23,6 @@ class Socket(asyncio.Transport):
     def write(self, data: Any) -> None:
         pass
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self.kernels if name == "socket" else default
-
     def get_write_buffer_size(self) -> int:
         return 0
 

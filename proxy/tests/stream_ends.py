@@ -186,7 +186,7 @@ class ChunkReadingCaller(Caller):
     def stops(self) -> None:
         """As the server's connection hears of it."""
         self._flow.pause_writing()
-        self.exchange.hold()
+        self.exchange.stop_chunks()
 
     def follow(self, stream: Stream) -> "asyncio.Task[None]":
         self.response_to = response = self.response(stream)
@@ -199,6 +199,10 @@ class ChunkReadingCaller(Caller):
     @property
     def response_started(self) -> bool:
         return self.exchange.response_started
+
+    @property
+    def waits_for_caller(self) -> bool:
+        return self.exchange.waits_for_caller
 
     def announce(self, status: int, headers: Mapping[str, tuple[str, str]]) -> None:
         self.exchange.announce(status, headers)

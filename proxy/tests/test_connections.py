@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -17,6 +18,13 @@ from proxy.tests.test_bad_http import BODY, CHAT, INVALID, JSON, sized
 from proxy.tests.wire import assert_refused, chunked, connect, head, read, send
 
 KB = 1024
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _frequent_looks() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "TICK_S", 0.02)
+        yield
 
 
 @pytest.fixture

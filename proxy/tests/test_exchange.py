@@ -307,7 +307,7 @@ async def test_a_head_that_was_announced_does_not_leave_for_a_caller_who_is_gone
 
 
 async def test_chunks_are_written_with_their_own_framing_until_the_caller_reads_slowly_or_is_gone():
-    for happen in (Exchange.hold, Exchange.hang_up):
+    for happen in (Exchange.stop_chunks, Exchange.hang_up):
         answer, written = announced()
         stops: list[str] = []
         assert answer.chunk_writer(lambda: None) is None, "there is no head"

@@ -63,9 +63,13 @@ def passed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     read = FastPath.read
 
     def read_noted(self: FastPath, data: bytes) -> None:
-        credit = self.credit
+        left: list[bytes] = []
+        otherwise, self.otherwise = self.otherwise, left.append
         read(self, data)
-        if self.credit == credit - 1:
+        self.otherwise = otherwise
+        if left:
+            otherwise(data)
+        else:
             reads.append(data)
 
     monkeypatch.setattr(FastPath, "read", read_noted)

@@ -88,6 +88,20 @@ async def test_the_last_words_before_a_failure_go_out_with_it():
     assert len(relay.caller.written) == 3
 
 
+async def test_a_caller_who_hangs_up_before_the_last_words_does_not_count_as_answered():
+    relay = await Relay().begin()
+    relay.caller.stops()
+    relay.provider.read(chunked(said("3") + STOP + DONE) + END)
+    await turns()
+    assert relay.caller.finished == [], "they are not with the caller"
+    relay.following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await relay.following
+    relay.provider.socket.kernels.close()
+    [ended_by] = relay.caller.finished
+    assert isinstance(ended_by, asyncio.CancelledError)
+
+
 async def test_the_end_waits_for_a_caller_who_reads_slowly():
     relay = await Relay().begin()
     relay.caller.stops()

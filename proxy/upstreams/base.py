@@ -100,7 +100,7 @@ Take = Callable[[Sequence[Event]], None]
 class PushSource(AsyncIterator[Sequence[Event]]):
     """A stream that can also hand its events over in the very turn of the event loop that they arrive in.
 
-    `has_ended` says, while events are handed over, that no others will come.
+    `has_ended` says that no others will come than those that are being handed over.
     """
 
     has_ended = False

@@ -8,8 +8,7 @@ LONGEST_CHUNK = 4096
 
 
 class FastPath:
-    """Reads what a provider sends, and writes whole chunks of HTTP that repeat the `frame` of an event before as they
-    came.
+    """Reads what a provider sends, and passes on whole chunks of HTTP that repeat an event's `frame`, byte for byte.
 
     Everything else goes to `otherwise`, the reading of the provider's connection. `frame` is set while the provider is
     between two events, and a frame is known. `credit`: so many may pass before one goes the long way, where whoever

@@ -4,6 +4,7 @@ Bytes that arrive are parsed where they arrive, in the protocol's callback, and 
 """
 
 import asyncio
+import contextlib
 import select
 import socket
 from collections.abc import Callable
@@ -85,9 +86,12 @@ class Connection(asyncio.Protocol):
     def _acknowledge_late(self) -> None:
         """Acknowledge every second packet (RFC 1122, 4.2.3.2), not each as Linux does for who sends nothing in between.
 
-        The kernel goes back to that by itself when nothing more came for 40 ms.
+        When nothing more came for 40 ms, the kernel acknowledges each again. It is a hint: who does not take it loses
+        nothing.
         """
-        if QUICK_ACK is not None and self.is_open:
+        if QUICK_ACK is None or not self.is_open:
+            return
+        with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 0)
 
     def _end_diversion(self) -> None:

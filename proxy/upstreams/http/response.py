@@ -21,7 +21,7 @@ class Shortcut(Protocol):
     def read(self, data: bytes) -> None: ...
 
     def close(self) -> None:
-        """Take nothing, until more has gone the other way: the next byte does not begin a chunk, or nobody wants it."""
+        """Take nothing until `otherwise` has read more: the next byte does not begin a chunk, or nobody wants it."""
 
 
 class Carrier(Protocol):
@@ -97,6 +97,8 @@ class Response:
         unread, self._unread, self._unread_bytes = self._unread, [], 0
         for data in unread:
             self.add(data)
+        if unread:  # which does not tell whether it ends where a chunk of HTTP does
+            self._close_shortcut()
         if self._is_whole or self._failure:
             self._tell_of_end()
         if not self._is_held:  # by a `take` that cannot keep up already
