@@ -26,6 +26,7 @@ PROCESSES = "{gw}:processes"
 EPOCH = "{gw}:epoch"
 RESERVATIONS_OF = "{gw}:reservations:"
 STARTUP_S = 60.0
+PORTS = range(10_000, 32_000)
 PATIENCE_S = 60.0
 # What a process of ours must not inherit: each is told anew.
 OURS = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG", "GATEWAY_", "POSTHOG_", "DJANGO_SETTINGS_MODULE")
@@ -45,9 +46,11 @@ def wait_until(condition: Callable[[], bool], what: str, patience_s: float = PAT
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+    """One that nobody listens on, and below those that the kernel lends to connections: none takes it meanwhile."""
+    while True:
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @dataclass

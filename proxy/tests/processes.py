@@ -1,6 +1,8 @@
 """Web servers as processes of their own."""
 
+import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ from conftest import wait_until
 
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 STARTUP_S = 30.0
+PORTS = range(10_000, 32_000)
 # Each server is told anew which services it has.
 OURS = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG", "GATEWAY_ALLOW_EMBEDDED", "GATEWAY_ENCRYPTION_KEY"}
 
@@ -38,9 +41,11 @@ def same_services() -> dict[str, str]:
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+    """One that nobody listens on, and below those that the kernel lends to connections: none takes it meanwhile."""
+    while True:
+        port = secrets.choice(PORTS)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class WebProcess:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 
@@ -120,14 +119,4 @@ async def test_an_answer_that_breaks_off_ends_it(pool: Pool, tls: ssl.SSLContext
         with pytest.raises(ConnectionBroken):
             await flow.end
         assert not flow.shortcut.is_open
-        flow.response.close()
-
-
-@pytest.mark.skipif(not hasattr(socket, "TCP_QUICKACK"), reason="Linux alone lets itself be told")
-async def test_the_provider_gets_fewer_acknowledgements(pool: Pool, tls: ssl.SSLContext, scheme: str) -> None:
-    steps = Steps(chunked(b"one"))
-    async with serving(steps, scheme, tls) as (_, url):
-        flow = Flow(await post(pool, url))
-        [connection] = pool._busy
-        assert connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 0
         flow.response.close()

@@ -4,7 +4,6 @@ Bytes that arrive are parsed where they arrive, in the protocol's callback, and 
 """
 
 import asyncio
-import contextlib
 import select
 import socket
 from collections.abc import Callable
@@ -19,8 +18,6 @@ from proxy.upstreams.http.response import Response, Shortcut
 MAX_HEADER_BYTES = 64 * 1024
 # For the end of an answer that has said all that matters.
 LAST_WORDS_S = 1.0
-
-QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux knows it
 
 BROKEN_OFF = "The provider broke off the connection."
 
@@ -81,18 +78,6 @@ class Connection(asyncio.Protocol):
             self._shortcut = shortcut
             self.data_received = shortcut.read  # type: ignore[method-assign]  # without a call on the way
             self._transport.set_protocol(self)  # uvloop keeps the method
-            self._acknowledge_late()
-
-    def _acknowledge_late(self) -> None:
-        """Acknowledge every second packet (RFC 1122, 4.2.3.2), not each as Linux does for who sends nothing in between.
-
-        When nothing more came for 40 ms, the kernel acknowledges each again. It is a hint: who does not take it loses
-        nothing.
-        """
-        if QUICK_ACK is None or not self.is_open:
-            return
-        with contextlib.suppress(OSError):
-            self._socket.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 0)
 
     def _end_diversion(self) -> None:
         self._shortcut = None
