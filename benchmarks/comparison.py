@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import json
 import os
-import socket
 import statistics
 import sys
 import tempfile
@@ -21,6 +20,8 @@ from typing import Any
 
 import httpx
 from aiohttp import web
+
+from benchmarks.exactness.stage import free_port
 
 DELAYS_S = {"a": 0.1, "b": 0.3, "c": 0.5, "d": 0.75, "e": 1.0}
 WORDS = 20
@@ -133,7 +134,7 @@ class Gateway:
         await _manage(folder, "migrate", "--verbosity", "0")
         await _manage(folder, "apply_config", str(configuration))
         key = (await _manage(folder, "create_api_key", "--user", "bench", "--name", "bench")).strip()
-        port = _free_port()
+        port = free_port()
         process = await _start(folder, "serve", "--port", str(port))
         gateway = cls(process, f"http://127.0.0.1:{port}", key)
         await gateway._is_up()
@@ -175,11 +176,6 @@ async def _start(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable, "manage.py", *arguments, env=environment, stdout=asyncio.subprocess.PIPE
     )
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from proxy.tests.processes import free_port
+from benchmarks.exactness.stage import free_port
 
 
 class Forwarder:

@@ -1,10 +1,7 @@
 """Web servers as processes of their own."""
 
-import contextlib
 import os
-import secrets
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,11 +12,11 @@ import httpx
 from django.conf import settings
 from django.db import connection
 
+from benchmarks.exactness.stage import free_port
 from conftest import wait_until
 
 MANAGE = [sys.executable, str(settings.BASE_DIR / "manage.py")]
 STARTUP_S = 30.0
-PORTS = range(10_000, 32_000)
 # Each server is told anew which services it has.
 OURS = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY", "DEBUG", "GATEWAY_ALLOW_EMBEDDED", "GATEWAY_ENCRYPTION_KEY"}
 
@@ -38,14 +35,6 @@ def same_services() -> dict[str, str]:
         "SECRET_KEY": settings.SECRET_KEY,
         "GATEWAY_ENCRYPTION_KEY": os.environ.get("GATEWAY_ENCRYPTION_KEY", ""),
     }
-
-
-def free_port() -> int:
-    """One that nobody listens on, and below those that the kernel lends to connections: none takes it meanwhile."""
-    while True:
-        port = secrets.choice(PORTS)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
 
 
 class WebProcess:

@@ -23,6 +23,9 @@ class Socket(asyncio.Transport):
     def write(self, data: Any) -> None:
         pass
 
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.kernels if name == "socket" else default
+
     def get_write_buffer_size(self) -> int:
         return 0
 
@@ -61,8 +64,7 @@ class Line:
         self.retired: list[bool] = []
         self.socket = Socket()
         loop = asyncio.get_running_loop()
-        retire = lambda _, is_reusable: self.retired.append(is_reusable)  # noqa: E731
-        self.connection = Connection(loop, self.socket.kernels, retire)
+        self.connection = Connection(loop, lambda _, is_reusable: self.retired.append(is_reusable))
         self.socket.connection = self.connection
         self.socket.set_protocol(self.connection)
         self.connection.connection_made(self.socket)

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from proxy.tests.processes import MANAGE, OURS, free_port
+from benchmarks.exactness.stage import free_port
+from proxy.tests.processes import MANAGE, OURS
 
 POSTGRES = {"DATABASE_URL": "postgres://gateway:hunter2@127.0.0.1:1/gateway"}
 REDIS = {"REDIS_URL": "redis://:hunter2@127.0.0.1:1/0"}

@@ -5,7 +5,6 @@ Bytes that arrive are parsed where they arrive, in the protocol's callback, and 
 
 import asyncio
 import select
-import socket
 from collections.abc import Callable
 from typing import cast
 
@@ -25,11 +24,8 @@ BROKEN_OFF = "The provider broke off the connection."
 class Connection(asyncio.Protocol):
     """Carries one request at a time. `retire` is told when it carries none any more: whether it can carry another."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, retire: "Callable[[Connection, bool], None]"
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, retire: "Callable[[Connection, bool], None]") -> None:
         self.loop = loop
-        self._socket = sock
         self.idle_since = 0.0
         self._retire = retire
         self._parser = httptools.HttpResponseParser(self)
@@ -131,7 +127,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        self._unread_by_loop.register(self._socket, select.POLLIN)
+        self._unread_by_loop.register(transport.get_extra_info("socket"), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         response = self._response

@@ -120,7 +120,7 @@ class Pool:
             if origin.proxy and origin.is_secure:
                 await _tunnel(plain, origin, origin.proxy)
             _, connection = await self._loop.create_connection(
-                lambda: Connection(self._loop, plain, functools.partial(self._retire, origin)),
+                lambda: Connection(self._loop, functools.partial(self._retire, origin)),
                 sock=plain,
                 ssl=_tls() if origin.is_secure else None,
                 server_hostname=origin.host if origin.is_secure else None,
