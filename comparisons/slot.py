@@ -102,7 +102,7 @@ class Slot:
         self._publish(self._assembly.feed(stream.head))
         async for events in stream:
             self._publish(self._assembly.feed(events))
-            if len(stream.meter.delivered) >= checkpoint:
+            if stream.meter.delivered.pieces >= checkpoint:
                 checkpoint += CHECKPOINT_EVERY
                 self._gateway.checkpoint(self.call)
 

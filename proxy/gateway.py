@@ -177,7 +177,7 @@ class Gateway:
     def checkpoint(self, call: Call) -> None:
         """Note how far a stream is, in case this process dies. Not waited for."""
         if call.meter:
-            self.ledger.checkpoint(call.request_id, len(call.meter.delivered))
+            self.ledger.checkpoint(call.request_id, call.meter.delivered.pieces)
 
     async def _count_and_settle(self, call: Call, status: str, error_code: str, answer: bytes) -> None:
         await measure(call)

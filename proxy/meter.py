@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from proxy.upstreams.base import Answer, Event, TokenCount
+from proxy.upstreams.delivered import Delivered
 from proxy.upstreams.failures import EmptyAnswer, MalformedAnswer, StreamCut, from_stream_error
 from proxy.upstreams.text_frame import NOT_SAID
 
@@ -16,18 +17,18 @@ class Meter:
 
     def __init__(self) -> None:
         self.tokens: TokenCount | None = None
-        self.delivered: list[str] = []
+        self.delivered = Delivered()
         self._finish_reasons: dict[int, str | None] = {}
 
     @property
     def has_content(self) -> bool:
-        return bool(self.delivered)
+        return self.delivered.pieces > 0
 
     def feed(self, events: Iterable[Event]) -> None:
         """Raises the failure that an `{"error": …}` event stands for, MalformedAnswer for choices that are none."""
         for event in events:
             if event.text:  # another piece of a choice that a chunk before it has begun
-                self.delivered.append(event.text)
+                self.delivered.add(event.text)
             elif (data := event.data) is not None:
                 self._read(data)
 
@@ -73,7 +74,8 @@ class Meter:
             # A finish reason is a text, or none yet; whatever else a provider puts there is a reason unknown to us.
             self._finish_reasons[index] = str(reason) if reason else None
         if delta := choice.get("delta"):
-            self.delivered += texts_of(delta)
+            for text in texts_of(delta):
+                self.delivered.add(text)
 
 
 def texts_of(message: dict[str, Any]) -> list[str]:

@@ -21,14 +21,14 @@ async def measure(call: Call) -> None:
     """Set the call's `tokens` and their `quality`. Counting is CPU work: it runs in a thread."""
     if is_measured(call) or call.served_by is None:
         return
-    model, delivered = call.served_by.target.model, list(call.meter.delivered) if call.meter else []
+    model, delivered = call.served_by.target.model, str(call.meter.delivered) if call.meter else ""
     call.tokens = await asyncio.to_thread(_count, model, call.body, delivered)
     call.quality = "counted"
 
 
-def _count(model: str, body: dict[str, Any], delivered: list[str]) -> TokenCount:
+def _count(model: str, body: dict[str, Any], delivered: str) -> TokenCount:
     if "messages" in body:
         prompt = count_prompt_tokens(model, body["messages"], body.get("tools"))
     else:
         prompt = count_tokens(model, str(body.get("input", "")))
-    return TokenCount(prompt=prompt, completion=count_tokens(model, "".join(delivered)))
+    return TokenCount(prompt=prompt, completion=count_tokens(model, delivered))

@@ -1,5 +1,6 @@
 """The types of an ASGI application (https://asgi.readthedocs.io), and what our own server can do beyond."""
 
+from asyncio import WriteTransport
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Protocol
 
@@ -32,6 +33,6 @@ class Exchange(Protocol):
 
     def write_at_once(self, data: bytes) -> bool: ...
 
-    def chunk_writer(self, stop: Callable[[], None]) -> Callable[[bytes], None] | None: ...
+    def chunk_writer(self, stop: Callable[[], None]) -> WriteTransport | None: ...
 
     def end_at_once(self, data: bytes) -> bool: ...

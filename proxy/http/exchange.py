@@ -111,15 +111,15 @@ class Exchange(RequestResponseCycle):
             return self._begin_at_once(*self._announced, data)
         return self._write_chunk(b"%x\r\n%b\r\n" % (len(data), data))
 
-    def chunk_writer(self, stop: Callable[[], None]) -> Callable[[bytes], None] | None:
-        """What writes further pieces with their framing (RFC 9112, 7.1); None while something has to be waited for.
+    def chunk_writer(self, stop: Callable[[], None]) -> asyncio.WriteTransport | None:
+        """To write further pieces to with their framing (RFC 9112, 7.1); None while something has to be waited for.
 
         Use it until `stop` is called, because the caller reads slowly or is gone, or to the end of the answer.
         """
         if not self.takes_chunks or self.flow.write_paused:
             return None
         self._stop_chunks = stop
-        return self.transport.write
+        return self.transport
 
     def stop_chunks(self) -> None:
         """Whoever writes chunks must not go on."""

@@ -46,7 +46,7 @@ class EventStream(EventStreamResponse):
         """Write until the answer is whole, breaks off, or the caller hangs up (which cancels this)."""
         write_at_once = self.exchange.write_at_once if self.exchange else never
         self._outlet = outlet = Outlet(write, self._hold, self._stream.go_on, write_at_once)
-        self._fast_path = FastPath(self._delivered.append)
+        self._fast_path = FastPath(self._delivered)
         try:
             error = await self._deliver()
             await outlet.drain()
@@ -97,14 +97,13 @@ class EventStream(EventStreamResponse):
             else:
                 self._outlet.write(data)
                 self._silence.heard = True
-        if len(self._delivered) >= self._checkpoint:
-            self._checkpoint = len(self._delivered) + CHECKPOINT_EVERY
+        if self._delivered.pieces >= self._checkpoint:
+            self._checkpoint = self._delivered.pieces + CHECKPOINT_EVERY
             self._gateway.checkpoint(self._call)
         if self.exchange is None or self._outlet.is_full or self._call.transcript:
             return
-        if write := self.exchange.chunk_writer(self._fast_path.stop):
-            self._fast_path.write = write
-            self._fast_path.credit = self._checkpoint - len(self._delivered) - 1
+        if transport := self.exchange.chunk_writer(self._fast_path.stop):
+            self._fast_path.open(transport, self._checkpoint - 1)
 
     def _can_write_last(self) -> bool:
         """Whether what is left can go out with the end of the response in a moment, so that no hang-up is missed."""

@@ -213,8 +213,9 @@ class ChunkReadingCaller(Caller):
     def end_at_once(self, data: bytes) -> bool:
         return self.exchange.end_at_once(data)
 
-    def chunk_writer(self, stop: Callable[[], None]) -> Callable[[bytes], None] | None:
-        return self._pass if self._takes_chunks and self.exchange.chunk_writer(stop) else None
+    def chunk_writer(self, stop: Callable[[], None]) -> asyncio.WriteTransport | None:
+        passes = self._takes_chunks and self.exchange.chunk_writer(stop)
+        return cast(asyncio.WriteTransport, SimpleNamespace(write=self._pass)) if passes else None
 
     def _pass(self, chunk: bytes) -> None:
         self.passed.append(chunk)

@@ -312,9 +312,9 @@ async def test_chunks_are_written_with_their_own_framing_until_the_caller_reads_
         stops: list[str] = []
         assert answer.chunk_writer(lambda: None) is None, "there is no head"
         answer.write_at_once(b"first")
-        write = answer.chunk_writer(lambda stops=stops: stops.append("stop"))  # type: ignore[misc]
-        assert write is not None
-        write(b"1\r\nx\r\n")
+        transport = answer.chunk_writer(lambda stops=stops: stops.append("stop"))  # type: ignore[misc]
+        assert transport is not None
+        transport.write(b"1\r\nx\r\n")
         assert written[1:] == [b"1\r\nx\r\n"]
         assert stops == []
         happen(answer)

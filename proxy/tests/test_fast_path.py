@@ -1,11 +1,16 @@
 """Which reads pass as they came: whole chunks of HTTP that repeat an event but for its plain text, and no others."""
 
+import asyncio
+from types import SimpleNamespace
+from typing import cast
+
 import orjson
 import pytest
 
 from proxy.tests.fake_provider import chunk
 from proxy.tests.provider_line import END, chunked
 from proxy.tests.stream_ends import STOP, event, said
+from proxy.upstreams.delivered import Delivered
 from proxy.upstreams.fast_path import LONGEST_CHUNK, SIZE_LINES, FastPath, text_in_chunk
 from proxy.upstreams.text_frame import TextFrame
 
@@ -26,12 +31,17 @@ FRAME = frame_of(said("one"))
 class Caller:
     def __init__(self) -> None:
         self.written: list[bytes] = []
-        self.heard: list[str] = []
+        self.delivered = Delivered()
         self.left: list[bytes] = []
-        self.path = FastPath(self.heard.append)
-        self.path.write, self.path.otherwise = self.written.append, self.left.append
-        self.path.frame = FRAME
-        self.path.credit = 10
+        self.path = FastPath(self.delivered)
+        self.path.otherwise = self.left.append
+        self.path.expect(FRAME)
+        self.allow(10)
+
+    def allow(self, pieces: int) -> None:
+        """So many may pass."""
+        transport = cast(asyncio.WriteTransport, SimpleNamespace(write=self.written.append))
+        self.path.open(transport, len(self.delivered) + pieces)
 
 
 @pytest.fixture
@@ -41,30 +51,28 @@ def caller() -> Caller:
 
 def passes(caller: Caller, *chunks: bytes) -> bool:
     """Whether they do in one read. If so, all of it is written once; if not, it is left to the connection."""
-    data, credit, heard = b"".join(chunks), caller.path.credit, len(caller.heard)
+    data, pieces, text = b"".join(chunks), len(caller.delivered), str(caller.delivered)
     caller.written.clear()
     caller.left.clear()
     caller.path.read(data)
     if caller.written:
         assert caller.written == [data]
         assert caller.left == []
-        assert caller.path.credit == credit - len(chunks)
-        assert len(caller.heard) == heard + len(chunks)
+        assert len(caller.delivered) == pieces + len(chunks)
         return True
     assert caller.left == [data]
-    assert caller.path.credit == credit
-    assert len(caller.heard) == heard
+    assert (len(caller.delivered), str(caller.delivered)) == (pieces, text)
     return False
 
 
 def test_one_chunk_passes_and_is_heard(caller: Caller):
     assert passes(caller, chunked(said("two")))
-    assert caller.heard == ["two"]
+    assert str(caller.delivered) == "two"
 
 
 def test_several_in_one_read_pass_and_are_heard_in_order(caller: Caller):
     assert passes(caller, *(chunked(said(word)) for word in ("two", " three", " four")))
-    assert caller.heard == ["two", " three", " four"]
+    assert str(caller.delivered) == "two three four"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -128,18 +136,18 @@ def test_a_size_that_is_written_otherwise_or_lies_does_not_pass(line: bytes, cal
     assert not passes(caller, chunked(said("two")), with_line(line))
 
 
-def test_nothing_passes_without_a_frame_or_credit(caller: Caller):
-    caller.path.frame = None
+def test_nothing_passes_without_a_frame_or_beyond_the_limit(caller: Caller):
+    caller.path.expect(None)
     assert not passes(caller, chunked(said("two")))
-    caller.path.frame = FRAME
-    for credit in (0, -1):
-        caller.path.credit = credit
+    caller.path.expect(FRAME)
+    for pieces in (0, -1):
+        caller.allow(pieces)
         assert not passes(caller, chunked(said("two")))
         assert not passes(caller, chunked(said("two")), chunked(said("three")))
 
 
-def test_several_for_which_the_credit_does_not_suffice_do_not_pass_in_part(caller: Caller):
-    caller.path.credit = 2
+def test_several_that_would_pass_the_limit_do_not_pass_in_part(caller: Caller):
+    caller.allow(2)
     assert not passes(caller, *[chunked(said("two"))] * 3)
     assert passes(caller, *[chunked(said("two"))] * 2)
     assert not passes(caller, chunked(said("two")))
@@ -149,10 +157,13 @@ def test_nothing_passes_once_it_is_stopped_or_closed(caller: Caller):
     assert passes(caller, chunked(said("two")))
     caller.path.stop()
     assert not passes(caller, chunked(said("two")))
-    caller.path.credit = 10
+    caller.allow(10)
+    assert passes(caller, chunked(said("two")))
     caller.path.close()
     assert not passes(caller, chunked(said("two")))
-    caller.path.frame = FRAME
+    caller.allow(10)
+    assert not passes(caller, chunked(said("two")))
+    caller.path.expect(FRAME)
     assert passes(caller, chunked(said("two")))
 
 
@@ -182,9 +193,9 @@ def test_each_size_line_stands_at_the_length_of_its_whole_chunk():
 
 
 def test_noise_passes_with_its_text_and_is_not_heard(caller: Caller):
-    caller.path.frame = frame_of(noisy("one", "xyz"))
+    caller.path.expect(frame_of(noisy("one", "xyz")))
     assert passes(caller, chunked(noisy("two", "a")), chunked(noisy(" three", "")))
-    assert caller.heard == ["two", " three"]
+    assert str(caller.delivered) == "two three"
     for odd in ("ü", '"', "\\", "\n"):
         assert not passes(caller, chunked(noisy("two", odd)))
     assert not passes(caller, chunked(noisy("", "abc")))
@@ -192,6 +203,6 @@ def test_noise_passes_with_its_text_and_is_not_heard(caller: Caller):
 
 def test_a_text_or_noise_that_looks_like_what_is_around_it_is_only_a_text(caller: Caller):
     assert passes(caller, chunked(said("data: {}")), chunked(said("'content': 'x'")), chunked(said("1f")))
-    assert caller.heard == ["data: {}", "'content': 'x'", "1f"]
+    assert str(caller.delivered) == "data: {}'content': 'x'1f"
     short = TextFrame(b"data: {a", None, b"a}\n\n")
     assert text_in_chunk(short, chunked(b"data: {a}\n\n")) is None, "its ends may not share a byte"

@@ -135,7 +135,7 @@ async def relayed(told: Told, *, takes_chunks: bool) -> tuple[dict[str, Any], in
     provider.socket.kernels.close()
     same = {
         "body": caller.body,
-        "delivered": stream.meter.delivered,
+        "delivered": (len(stream.meter.delivered), str(stream.meter.delivered)),
         "tokens": stream.meter.tokens,
         "reasons": stream.meter._finish_reasons,
         "end": [(type(error), str(error)) for error in caller.finished],

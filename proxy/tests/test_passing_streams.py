@@ -143,7 +143,8 @@ async def followed(steps: list[str]) -> None:
     relay.caller.goes_on()
     body = await relay.end()
     assert body.replace(KEEP_ALIVE, b"") == b"".join([*map(said, words), STOP, DONE])
-    assert relay.stream.meter.delivered == words
+    assert len(relay.stream.meter.delivered) == len(words)
+    assert str(relay.stream.meter.delivered) == "".join(words)
     assert relay.caller.finished == [None]
 
 
@@ -242,7 +243,7 @@ async def test_after_a_stall_nothing_passes_even_in_the_same_turn():
     relay.say("late")
     await relay.following
     assert b"late" not in relay.caller.body
-    assert relay.stream.meter.delivered == ["1", "2"]
+    assert str(relay.stream.meter.delivered) == "12"
 
 
 @pytest.mark.parametrize("is_gone", [True, False])

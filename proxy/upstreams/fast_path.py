@@ -1,75 +1,95 @@
 """The way of a streamed chunk that brings nothing but another piece of text: as it came, from socket to socket."""
 
+import asyncio
 from collections.abc import Callable
 
-from proxy.upstreams.text_frame import PLAIN, TextFrame
+from proxy.upstreams.delivered import Delivered
+from proxy.upstreams.text_frame import PLAIN, TextFrame, without_noise
 
 LONGEST_CHUNK = 4096
 
 
 class FastPath:
-    """Reads what a provider sends, and passes on whole chunks of HTTP that repeat an event's `frame`, byte for byte.
+    """Reads what a provider sends, and passes on whole chunks of HTTP that repeat an event's frame, byte for byte.
 
-    Everything else goes to `otherwise`, the reading of the provider's connection. `frame` is set while the provider is
-    between two events, and a frame is known. `credit`: so many may pass before one goes the long way, where whoever
-    relays the stream looks at how far it has got. `write` takes them, and never waits.
+    Everything else goes to `otherwise`, the reading of the provider's connection. What passes is added to `delivered`.
     """
 
-    __slots__ = ("_hear", "credit", "frame", "otherwise", "write")
+    # What `read` needs of a frame stands here: each object that it looks at has left the caches since the last chunk.
+    __slots__ = ("_before", "_delivered", "_frame", "_last", "_limit", "_middle", "_transport", "_until", "otherwise")
 
-    def __init__(self, hear: Callable[[str], None]) -> None:
-        """`hear` is told the text of each chunk that has passed."""
-        self._hear = hear
-        self.write: Callable[[bytes], None] = _nothing
+    def __init__(self, delivered: Delivered) -> None:
         self.otherwise: Callable[[bytes], None] = _nothing
-        self.credit = 0
-        self.frame: TextFrame | None = None
+        self._delivered = delivered
+        self._limit = 0
+        self.expect(None)
+
+    def open(self, transport: asyncio.WriteTransport, limit: int) -> None:
+        """Chunks may pass to this, until so many pieces are delivered.
+
+        Then one goes the long way, where whoever relays the stream looks at how far it has got. Writing never waits.
+        """
+        self._transport = transport
+        self._limit = limit
+        self._until = limit if self._frame else 0
 
     def stop(self) -> None:
-        """Nothing may pass any more, until there is `credit` again."""
-        self.credit = 0
+        """Nothing may pass any more, until it is opened again."""
+        self._limit = self._until = 0
+
+    def expect(self, frame: TextFrame | None) -> None:
+        """The provider is between two events, and the next one may repeat this. None: it is not, or none is known."""
+        self._frame = frame
+        self._until = self._limit if frame else 0
+        if frame:
+            self._before, self._middle, self._last = frame.before, frame.middle, frame.last
 
     def close(self) -> None:
         """The provider is not between two events."""
-        self.frame = None
+        self.expect(None)
 
     def read(self, data: bytes) -> None:
         """Write this if it is one such chunk, or several."""
-        frame = self.frame
-        if frame is None or self.credit < 1:
+        delivered = self._delivered
+        if delivered.pieces >= self._until:
             otherwise = self.otherwise  # from a variable it is called faster
             otherwise(data)
             return
         # What `text_in_chunk` does, for nearly every chunk of nearly every stream: two calls would take as long again.
         size = len(data)
         line = SIZE_LINES[size] if size <= LONGEST_CHUNK else b""
-        opening = line + frame.before
-        inner = data[len(opening) : frame.ends_at]
-        if not line or opening + inner + frame.last != data:
-            self._read_several(frame, data)
+        last = self._last
+        opening = line + self._before
+        inner = data[len(opening) : size - len(last)]
+        if not line or opening + inner + last != data:
+            self._read_several(data)
             return
-        is_plain = frame.middle is None and inner and inner.translate(PLAIN) == inner
-        text = inner.decode() if is_plain else frame.text_of(inner)
-        if text:
-            write, hear = self.write, self._hear
-            write(data)
-            self.credit -= 1
-            hear(text)
+        if self._middle is not None:
+            inner = without_noise(inner, self._middle)
+        if inner and inner.translate(PLAIN) == inner:
+            self._transport.write(data)
+            text = delivered.text
+            text += inner
+            delivered.pieces += 1
         else:
             self.otherwise(data)
 
-    def _read_several(self, frame: TextFrame, data: bytes) -> None:
+    def _read_several(self, data: bytes) -> None:
         """The same for a read that has fallen behind."""
-        pieces = data.split(frame.last)
-        if not pieces.pop() and 1 < len(pieces) <= self.credit:
-            texts = [text for piece in pieces if (text := text_in_chunk(frame, piece + frame.last))]
-            if len(texts) == len(pieces):
-                self.write(data)
-                self.credit -= len(texts)
-                for text in texts:
-                    self._hear(text)
-                return
-        self.otherwise(data)
+        texts = texts_in_chunks(self._frame, data) if self._frame else []
+        if texts and len(texts) <= self._until - self._delivered.pieces:
+            self._transport.write(data)
+            for text in texts:
+                self._delivered.add(text)
+        else:
+            self.otherwise(data)
+
+
+def texts_in_chunks(frame: TextFrame, chunks: bytes) -> list[str]:
+    """The texts of whole chunks of HTTP, each an event of this frame; none if one of them is anything else."""
+    *pieces, rest = chunks.split(frame.last)
+    texts = [text_in_chunk(frame, piece + frame.last) or "" for piece in pieces]
+    return texts if all(texts) and not rest else []
 
 
 def text_in_chunk(frame: TextFrame, chunk: bytes) -> str | None:

@@ -91,7 +91,7 @@ class WireStream(PushSource):
             self.has_ended = has_ended = parser.done or not data
             if events:
                 take(events)
-            fast_path.frame = parser.expected_frame
+            fast_path.expect(parser.expected_frame)
             return has_ended
 
         if self._answer is None:

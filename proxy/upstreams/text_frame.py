@@ -4,6 +4,7 @@ Nearly every chunk says what the one before it said, byte for byte, but for a pi
 that are the same around a plain text are known to be sound as well, and what they say is known.
 """
 
+from functools import lru_cache
 from typing import Any, Self
 
 import orjson
@@ -33,7 +34,7 @@ class TextFrame:
         self.before = before
         self.middle = middle
         self.after = after
-        self.last = after + b"\r\n"
+        self.last = _shared(after + b"\r\n")
         self.ends_at = -len(self.last)
         self.size = len(before) + len(after)
 
@@ -45,9 +46,7 @@ class TextFrame:
     def text_of(self, inner: bytes) -> str | None:
         """The same for what stands between `before` and `after`."""
         if self.middle:
-            inner, found, noise = inner.partition(self.middle)
-            if not found or noise.translate(PLAIN) != noise:
-                return None
+            inner = without_noise(inner, self.middle)
         return inner.decode() if inner and inner.translate(PLAIN) == inner else None
 
     @classmethod
@@ -66,6 +65,18 @@ class TextFrame:
         noisy = middle + probe.encode() if middle else b""
         probed = b"".join([before, probe.encode(), noisy, after]).removeprefix(b"data:")
         return cls(before, middle, after) if _only_text(orjson.loads(probed)) == (said[0], probe) else None
+
+
+def without_noise(inner: bytes, middle: bytes) -> bytes:
+    """The text of what stands between the ends of a frame; b"" if there is no noise, or it is not plain."""
+    text, found, noise = inner.partition(middle)
+    return text if found and noise.translate(PLAIN) == noise else b""
+
+
+@lru_cache(maxsize=256)
+def _shared(value: bytes) -> bytes:
+    """The same object for all who have the same: streams of one provider end their events alike."""
+    return value
 
 
 def _only_text(data: Any) -> tuple[str, str] | None:
