@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from accounts.models import APIKey
 from proxy.models import Provider, Usage
 from proxy.upstreams.failures import CredentialRejected
+from proxy.usage import json_rows
 
 
 def note_keys_in_use(usages: Iterable[Usage]) -> None:
@@ -20,20 +21,15 @@ def note_keys_in_use(usages: Iterable[Usage]) -> None:
             newest[usage.key_id] = max(usage.created_at, newest.get(usage.key_id, usage.created_at))
     if not newest:
         return
-    key, used = APIKey._meta.get_field("id"), APIKey._meta.get_field("last_used_at")
-    parameters = [
-        parameter
-        for key_id, at in newest.items()
-        for parameter in (key.get_db_prep_value(key_id, connection), used.get_db_prep_value(at, connection))
-    ]
-    rows = ", ".join(["(%s, %s)"] * len(newest))
+    fields = json_rows.fields_of(APIKey, "id", "last_used_at")
     table = connection.ops.quote_name(APIKey._meta.db_table)
     statement = (
-        f"UPDATE {table} SET last_used_at = used.column2 FROM (VALUES {rows}) AS used "  # noqa: S608 - our own names
-        "WHERE id = used.column1 AND (last_used_at IS NULL OR last_used_at < used.column2)"
+        f"UPDATE {table} SET last_used_at = used.last_used_at FROM ({json_rows.select(fields)}) AS used "  # noqa: S608
+        f"WHERE {table}.id = used.id AND ({table}.last_used_at IS NULL OR {table}.last_used_at < used.last_used_at)"
     )
+    rows = [{"id": key_id, "last_used_at": at} for key_id, at in newest.items()]
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
+        cursor.execute(statement, [json_rows.document(fields, rows)])
 
 
 def flag_providers(usages: Iterable[Usage]) -> None:

@@ -1,38 +1,51 @@
 """Adding recorded requests to their months' tallies, in the transaction that writes the rows."""
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 
 from django.db import connection
 
 from accounts.models import MonthlyTally
 from proxy.models import Usage
+from proxy.usage import json_rows
 
+SUBJECT = ("scope", "subject", "month")
 COUNTS = ("requests", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_microusd")
+Sums = Mapping[tuple[str, str, str], list[int]]
+
+_COLUMNS = json_rows.fields_of(MonthlyTally)
+_counts_of = attrgetter(*COUNTS[1:])
 
 
 def add(usages: Iterable[Usage], *, replaced: Iterable[Usage] = (), addresses: Mapping[str, str] | None = None) -> None:
-    """Count each of these rows for its tenant, user and key; call it once for each row.
+    """Count each of these rows for its tenant, user and key; call it once for each row, as the only drainer.
 
     `replaced`: what rows said before they were corrected, which is taken away again. `addresses`: the network address
     of anonymous requests, by request id.
     """
-    sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * len(COUNTS))
-    signed = [*((usage, 1) for usage in usages), *((usage, -1) for usage in replaced)]
-    for usage, sign in signed:
-        counts = (sign, *(sign * getattr(usage, name) for name in COUNTS[1:]))
-        for scope, subject in _subjects(usage, addresses or {}):
-            tally = sums[scope, subject, usage.month]
-            tally[:] = [total + count for total, count in zip(tally, counts, strict=True)]
-    # In one order everywhere, so that two transactions can never wait for each other.
-    rows: list[tuple[str | int, ...]] = [
-        # What is below zero is taken from a tally that is there; Postgres checks the row to insert all the same.
-        (*subject, *(max(0, total) for total in totals), *totals)
-        for subject, totals in sorted(sums.items())
-    ]
-    if rows:
+    if added := _sums(usages, addresses or {}):
+        rows = [dict(zip((*SUBJECT, *COUNTS), (*subject, *counts), strict=True)) for subject, counts in added.items()]
         with connection.cursor() as cursor:
-            cursor.executemany(_statement(), rows)
+            cursor.execute(_adding(), [json_rows.document(_COLUMNS, rows)])
+    if taken := _sums(replaced, addresses or {}):
+        with connection.cursor() as cursor:
+            cursor.executemany(_taking_away(), [(*counts, *subject) for subject, counts in taken.items()])
+
+
+def _sums(usages: Iterable[Usage], addresses: Mapping[str, str]) -> Sums:
+    sums: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0] * len(COUNTS))
+    for usage in usages:
+        prompt, completion, cached, cost = _counts_of(usage)
+        for scope, subject in _subjects(usage, addresses):
+            tally = sums[scope, subject, usage.month]
+            tally[0] += 1
+            tally[1] += prompt
+            tally[2] += completion
+            tally[3] += cached
+            tally[4] += cost
+    return sums
 
 
 def _subjects(usage: Usage, addresses: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -42,12 +55,21 @@ def _subjects(usage: Usage, addresses: Mapping[str, str]) -> Iterator[tuple[str,
         yield "ip", address
 
 
-def _statement() -> str:
+@functools.cache
+def _adding() -> str:
     table = connection.ops.quote_name(MonthlyTally._meta.db_table)
-    names = ", ".join(COUNTS)
-    values = ", ".join(["%s"] * (3 + len(COUNTS)))
-    added = ", ".join(f"{name} = {table}.{name} + %s" for name in COUNTS)
+    names = ", ".join(column.attname for column in _COLUMNS)
+    sums = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in COUNTS)
     return (
-        f"INSERT INTO {table} (scope, subject, month, {names}) VALUES ({values}) "  # noqa: S608 - our own names
-        f"ON CONFLICT (scope, subject, month) DO UPDATE SET {added}"
+        f"INSERT INTO {table} ({names}) {json_rows.select(_COLUMNS)} "
+        f"ON CONFLICT ({', '.join(SUBJECT)}) DO UPDATE SET {sums}"
     )
+
+
+@functools.cache
+def _taking_away() -> str:
+    """Few rows, and rarely any: their tallies are there, as they were counted once."""
+    table = connection.ops.quote_name(MonthlyTally._meta.db_table)
+    differences = ", ".join(f"{name} = {name} - %s" for name in COUNTS)
+    which = " AND ".join(f"{name} = %s" for name in SUBJECT)
+    return f"UPDATE {table} SET {differences} WHERE {which}"  # noqa: S608 - our own names
