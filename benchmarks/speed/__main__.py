@@ -25,7 +25,7 @@ from benchmarks.speed.cases import CASES, Case, Figures, Wrong
 from benchmarks.speed.drain import measure_drain
 from benchmarks.speed.load import streams, whole
 from benchmarks.speed.pages import measure_pages
-from benchmarks.speed.peers import PEERS, Nginx, Server
+from benchmarks.speed.peers import FLOORS, PEERS, Server
 from benchmarks.speed.processes import Cores
 from benchmarks.speed.soak import soak
 from benchmarks.speed.stage import Stage
@@ -70,9 +70,9 @@ def main() -> None:
 
 
 def start_servers(stage: Stage, stack: contextlib.ExitStack, *, with_peers: bool) -> list[Server]:
-    """Ours, the provider itself, nginx, and the peers; all run at once, and are measured in turn."""
+    """Ours, the provider itself, the floors, and the peers; all run at once, and are measured in turn."""
     servers = [peers.ours(stage), peers.direct(stage)]
-    for peer_class in (Nginx, *(PEERS.values() if with_peers else ())):
+    for peer_class in (*FLOORS, *(PEERS.values() if with_peers else ())):
         say(f"starting {peer_class.name}")
         peer = peer_class(stage)
         peer.install()

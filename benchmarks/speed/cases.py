@@ -144,7 +144,7 @@ CASES = [
     Case("SSE, 100 streams", stream(100, 2), EVERYBODY),
     Case("SSE, 300 streams", stream(300, 2), EVERYBODY),
     Case("SSE, 500 streams", stream(500, 2), EVERYBODY),
-    Case("SSE, 1,000 streams", stream(1000, 1), ("gateway", "direct", "nginx", "ferrogw")),
+    Case("SSE, 1,000 streams", stream(1000, 1), ("gateway", "direct", "nginx", "bare", "ferrogw")),
     Case("cache hit", cache_hits),
     Case("refusal: rate limit", over_the_limit),
     Case("refusal: budget", over_the_budget),

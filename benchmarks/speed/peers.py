@@ -1,4 +1,4 @@
-"""What our gateway is compared with: the provider asked directly, nginx as the floor, and other gateways.
+"""What our gateway is compared with: the provider asked directly, nginx and a bare proxy as floors, other gateways.
 
 Each gateway is installed once, at a fixed version, into an environment of its own below `var/bench/`.
 """
@@ -112,6 +112,17 @@ http {{
   }}
 }}""")
         return [shutil.which("nginx") or "/usr/sbin/nginx", "-c", str(configuration), "-e", "stderr"]
+
+
+class Bare(Peer):
+    """The floor of what Python can do (`benchmarks.speed.bare`)."""
+
+    name = "bare"
+    ready_path = "/ready"
+
+    def command(self) -> list[str]:
+        upstream = self.stage.upstream_url.rpartition(":")[2]
+        return [sys.executable, "-m", "benchmarks.speed.bare", "--port", str(self.port), "--upstream", upstream]
 
 
 class LiteLLM(Peer):
@@ -228,6 +239,7 @@ class Portkey(Peer):
         }
 
 
+FLOORS: tuple[type[Peer], ...] = (Nginx, Bare)
 PEERS: dict[str, type[Peer]] = {"litellm": LiteLLM, "ferrogw": Ferrogw, "portkey": Portkey}
 
 
