@@ -122,7 +122,9 @@ class ChoicesStream(EventStreamResponse):
             return [{"choices": [{**failed, "delta": {}}]}]
         if step.kind == "done":
             usage = [{"choices": [], "usage": _usage(self._told.answers)}] if self._usage_chunk else []
-            return [{"choices": [], "comparison": _about(self._told, self._page)}, *usage]
+            # Clients take for granted that every chunk has a choice, but for that of the usage.
+            nothing = {"index": 0, "delta": {}, "finish_reason": None}
+            return [{"choices": [nothing], "comparison": _about(self._told, self._page)}, *usage]
         return []
 
 

@@ -1,5 +1,6 @@
 """The query of a list of comparisons: what to find, and which page of it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
@@ -13,6 +14,7 @@ from comparisons.models.comparison import ComparisonQuerySet, Status
 MOST_LIMIT, USUAL_LIMIT = 100, 20
 TEXTS = {"q": "text", "model": "model", "tag": "tag", "author": "author", "winner": "winner", "status": "status"}
 LONGEST_TEXT = 200
+ID = re.compile(r"cmp_[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,19 @@ class Filters:
         return cls(
             found={**texts, "since": _moment(query, "since", zone), "until": _moment(query, "until", zone)},
             limit=_limit(query.get("limit", "")),
-            after=query.get("after", "").replace("\0", "")[:LONGEST_TEXT],
+            after=_cursor(query.get("after", "")),
         )
 
     def of(self, comparisons: ComparisonQuerySet) -> ComparisonQuerySet:
         """Everything that is found among these, the newest first."""
         return comparisons.search(**self.found).before(self.after).order_by("-pk")  # type: ignore[arg-type]
+
+
+def _cursor(value: str) -> str:
+    """The comparison itself may be gone by now: ids sort by time."""
+    if value and not ID.fullmatch(value):
+        raise InvalidRequest("after must be the id of a comparison, such as the last_id of a list.", param="after")
+    return value
 
 
 def _limit(value: str) -> int:

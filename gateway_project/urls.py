@@ -7,7 +7,10 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from accounts.page_policy import DOCS, page_policy
 
 docs = SpectacularSwaggerSplitView.as_view(
-    url_name="schema", template_name="proxy/docs.html", template_name_js="proxy/docs.js"
+    url_name="schema",
+    template_name="proxy/docs.html",
+    template_name_js="proxy/docs.js",
+    http_method_names=["get", "head"],
 )
 
 urlpatterns = [

@@ -17,4 +17,5 @@ urlpatterns = [
     path("v1/models", views.ModelList.as_view(), name="models"),
     path("models", views.ModelList.as_view()),
     path("v1/models/<path:name>", views.ModelDetail.as_view(), name="model"),
+    path("models/<path:name>", views.ModelDetail.as_view()),
 ]

@@ -79,6 +79,13 @@ def test_streamed_each_chunk_names_its_choice(sdk: openai.OpenAI):
     assert usage.total_tokens == 17
 
 
+def test_streamed_every_chunk_has_a_choice_as_the_usual_loop_takes_for_granted(sdk: openai.OpenAI):
+    stream = sdk.chat.completions.create(model="compare:fake/one,fake/broken", messages=MESSAGES, stream=True)
+    chunks = list(stream)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "Paris"
+    assert [chunk for chunk in chunks if chunk.model_extra and chunk.model_extra.get("comparison")] == [chunks[-1]]
+
+
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "one model": ({"model": "compare:fake/one"}, "model"),
     "an empty name": ({"model": "compare:fake/one,"}, "model"),

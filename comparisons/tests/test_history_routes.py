@@ -82,6 +82,8 @@ def test_the_history_is_searched(query: dict[str, str], titles: list[str], http:
         ({"limit": "0"}, "limit"),
         ({"limit": "101"}, "limit"),
         ({"limit": "ten"}, "limit"),
+        ({"after": "nope"}, "after"),
+        ({"after": "cmp_x"}, "after"),
         ({"status": "done"}, "status"),
         ({"since": "yesterday"}, "since"),
         ({"until": "2026-13-01"}, "until"),

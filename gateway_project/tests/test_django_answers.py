@@ -26,9 +26,13 @@ def test_an_unknown_route(gateway: LiveGateway, path: str):
     assert_is_of_the_api(httpx.get(gateway.url + path), 404)
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-def test_a_method_that_a_route_does_not_have(gateway: LiveGateway, method: str):
-    assert_is_of_the_api(httpx.request(method, f"{gateway.url}/auth/token"), 405)
+@pytest.mark.parametrize(
+    "method, path",
+    [("GET", "/auth/token"), ("PUT", "/auth/token"), ("DELETE", "/auth/token")]
+    + [(method, "/api/docs") for method in ("OPTIONS", "POST", "PUT")],
+)
+def test_a_method_that_a_route_does_not_have(gateway: LiveGateway, method: str, path: str):
+    assert_is_of_the_api(httpx.request(method, gateway.url + path), 405)
 
 
 def test_tokens_given_and_refused(gateway: LiveGateway, cast: Cast):

@@ -99,6 +99,7 @@ READS = {
     "the models": ("/v1/models", "/v1/models"),
     "the models by their alias": ("/models", "/models"),
     "a chain": ("/v1/models/{name}", "/v1/models/demo"),
+    "a chain by the alias": ("/models/{name}", "/models/demo"),
     "a model": ("/v1/models/{name}", "/v1/models/fake/rich"),
     "a model whose slash is quoted": ("/v1/models/{name}", "/v1/models/fake%2Frich"),
     "the month": ("/v1/usage", "/v1/usage"),

@@ -157,7 +157,9 @@ class Connection(HttpToolsProtocol):
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        if self._is_offer():
+        if self.parser.get_method() == b"CONNECT":  # a tunnel, of which nothing would be HTTP
+            raise httptools.HttpParserCallbackError
+        if self.parser.should_upgrade():
             return
         self._in_head, self._made_progress = False, True
         self._head_since = None
@@ -175,13 +177,10 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._is_offer():
+        if self.parser.should_upgrade():
             return
         self._in_head, self._made_progress = True, True
         super().on_message_complete()
-
-    def _is_offer(self) -> bool:
-        return self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT"
 
     def _complete_scope(self) -> None:
         url = httptools.parse_url(self.url)

@@ -112,7 +112,7 @@ class Exchange(RequestResponseCycle):
         return self._write_chunk(b"%x\r\n%b\r\n" % (len(data), data))
 
     def chunk_writer(self, stop: Callable[[], None]) -> asyncio.WriteTransport | None:
-        """To write further pieces to with their framing (RFC 9112, 7.1); None while something has to be waited for.
+        """What to write further pieces to, framed (RFC 9112, 7.1); None while something has to be waited for.
 
         Use it until `stop` is called, because the caller reads slowly or is gone, or to the end of the answer.
         """

@@ -29,6 +29,7 @@ ALIASES = {
     "/chat/completions": "/v1/chat/completions",
     "/v1/chat/fallback_completion": "/chat/fallback_completion",
     "/models": "/v1/models",
+    "/models/{name}": "/v1/models/{name}",
 }
 
 REQUEST_ID = {

@@ -35,6 +35,7 @@ METHODS = {
     "/v1/embeddings": "POST",
     "/v1/models": "GET, HEAD",
     "/v1/models/fake/one": "GET, HEAD",
+    "/models/fake/one": "GET, HEAD",
     "/health": "GET, HEAD",
     "/health/ready": "GET, HEAD",
     "/": "GET, HEAD",

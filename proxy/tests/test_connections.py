@@ -158,6 +158,8 @@ def test_trailers_do_not_pass_for_headers(site: Site):
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /health HTTP/1.1\r\nno colon\r\n\r\n",
         b"CONNECT a:443 HTTP/1.1\r\n\r\n",
+        b"CONNECT /v1/models HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"CONNECT http://a.example/ HTTP/1.1\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\nGET / HTTP/1.1\r\n\r\n",
     ],
 )
 def test_what_is_not_http_is_refused_in_the_contracts_form(

@@ -66,6 +66,15 @@ def test_a_dead_letter_keeps_the_whole_event_and_says_what_is_wrong():
     assert "prompt_tokens" in negative.error
 
 
+@pytest.mark.parametrize("name", ["request_id", "created_at", "month", "status"])
+def test_an_event_without_what_makes_it_one_says_what_is_missing(name: str):
+    whole = event()
+    del whole[name]
+    append(whole)
+    assert drain() == 0
+    assert DeadLetter.objects.get().error == f"{name}: missing"
+
+
 def test_an_entry_of_another_kind_becomes_a_dead_letter():
     sync_client().xadd(USAGE_STREAM, {"something": "else"})
     drain()

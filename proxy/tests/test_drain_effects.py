@@ -32,6 +32,21 @@ def test_a_key_was_last_used_when_its_newest_request_began(cast: Cast):
     assert ConfigurationVersion.current() == version
 
 
+@pytest.mark.parametrize("microseconds", [0, 500_000])
+def test_a_use_that_was_noted_elsewhere_is_later_or_earlier_by_its_time(microseconds: int, cast: Cast):
+    key, noted = cast.alice.key_row, NOON + timedelta(microseconds=microseconds)
+    key.last_used_at = noted
+    key.save()
+    append(event(key_id=str(key.pk), created_at=(noted - timedelta(hours=1)).isoformat()))
+    drain()
+    key.refresh_from_db()
+    assert key.last_used_at == noted
+    append(event(key_id=str(key.pk), created_at=(noted + timedelta(microseconds=1)).isoformat()))
+    drain()
+    key.refresh_from_db()
+    assert key.last_used_at == noted + timedelta(microseconds=1)
+
+
 def attempt(provider: str, code: str | None) -> dict[str, Any]:
     return {"model": f"{provider}/m", "provider": provider, "status": 401 if code else 200, "code": code, "ms": 5}
 

@@ -12,7 +12,7 @@ from proxy.tests.provider_line import END, chunked
 from proxy.tests.stream_ends import STOP, event, said
 from proxy.upstreams.delivered import Delivered
 from proxy.upstreams.fast_path import LONGEST_CHUNK, SIZE_LINES, FastPath, text_in_chunk
-from proxy.upstreams.text_frame import TextFrame
+from proxy.upstreams.text_frame import LONGEST_SHARED, TextFrame
 
 
 def frame_of(raw: bytes) -> TextFrame:
@@ -65,12 +65,12 @@ def passes(caller: Caller, *chunks: bytes) -> bool:
     return False
 
 
-def test_one_chunk_passes_and_is_heard(caller: Caller):
+def test_one_chunk_passes_and_is_noted(caller: Caller):
     assert passes(caller, chunked(said("two")))
     assert str(caller.delivered) == "two"
 
 
-def test_several_in_one_read_pass_and_are_heard_in_order(caller: Caller):
+def test_several_in_one_read_pass_and_are_noted_in_order(caller: Caller):
     assert passes(caller, *(chunked(said(word)) for word in ("two", " three", " four")))
     assert str(caller.delivered) == "two three four"
 
@@ -192,13 +192,19 @@ def test_each_size_line_stands_at_the_length_of_its_whole_chunk():
     assert sizes == list(range(1, LONGEST_CHUNK - 6))
 
 
-def test_noise_passes_with_its_text_and_is_not_heard(caller: Caller):
+def test_noise_passes_with_its_text_and_is_not_noted(caller: Caller):
     caller.path.expect(frame_of(noisy("one", "xyz")))
     assert passes(caller, chunked(noisy("two", "a")), chunked(noisy(" three", "")))
     assert str(caller.delivered) == "two three"
     for odd in ("ü", '"', "\\", "\n"):
         assert not passes(caller, chunked(noisy("two", odd)))
     assert not passes(caller, chunked(noisy("", "abc")))
+
+
+def test_streams_that_end_their_events_alike_share_one_end_unless_it_is_long():
+    assert frame_of(said("one")).last is frame_of(said("two")).last
+    long = [event({**chunk({"content": word}), "provider": "x" * LONGEST_SHARED}) for word in ("one", "two")]
+    assert frame_of(long[0]).last is not frame_of(long[1]).last
 
 
 def test_a_text_or_noise_that_looks_like_what_is_around_it_is_only_a_text(caller: Caller):

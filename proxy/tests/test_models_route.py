@@ -53,8 +53,9 @@ def test_one_is_found_by_its_name_slashes_included(path: str, gateway: LiveGatew
     one = catalogue.model("fake/one")
     catalogue.model("org/model:free")
     catalogue.chain("default", one)
-    response = httpx.get(f"{gateway.url}/v1/models/{path}", headers=cast.alice.headers)
-    assert response.json()["id"] == path.replace("%2F", "/").replace("%3A", ":")
+    for models in ("/v1/models", "/models"):
+        response = httpx.get(f"{gateway.url}{models}/{path}", headers=cast.alice.headers)
+        assert response.json()["id"] == path.replace("%2F", "/").replace("%3A", ":")
 
 
 def test_a_bare_upstream_name_finds_the_only_model_that_bears_it(

@@ -69,6 +69,43 @@ def test_a_request_that_used_less_than_its_crash_was_billed_is_corrected():
     assert counted(counter) == (7, 0)
 
 
+def test_a_correction_moves_every_sum_of_its_own_tallies_and_no_other():
+    counter = counter_name("ip", "10.0.0.1", "2026-11")
+    sums = {"prompt_tokens": 30, "completion_tokens": 12, "cached_tokens": 9, "cost_microusd": 800}
+    late = event(tenant_id=None, user_id=7, **sums)
+    crashed = {name: value - 5 for name, value in sums.items()}
+    append_counted({**late, **crashed, "status": "crashed"}, 32, counter)
+    append(event(user_id=7, month="2026-10", **sums), event(tenant_id=7, user_id=None, month="2026-11", **sums))
+    drain()
+    append_counted(late, 10, counter)
+    assert drain() == 1
+    fields = ("scope", "subject", "month", "requests", *sums)
+    assert set(MonthlyTally.objects.values_list(*fields)) == {
+        (scope, subject, month, 1, *sums.values())
+        for scope, subject, month in [
+            ("ip", "10.0.0.1", "2026-11"),
+            ("user", "7", "2026-11"),
+            ("user", "7", "2026-10"),
+            ("tenant", "1", "2026-10"),
+            ("tenant", "7", "2026-11"),
+        ]
+    }
+    assert counted(counter) == (42, 0)
+
+
+def test_a_correction_whose_tally_is_gone_blocks_nothing():
+    counter = counter_name("ip", "10.0.0.1", "2026-01")
+    late = event(tenant_id=None, user_id=None, month="2026-01", prompt_tokens=5, completion_tokens=2)
+    append_counted({**late, "status": "crashed", "prompt_tokens": 30, "completion_tokens": 12}, 42, counter)
+    drain()
+    assert MonthlyTally.objects.forget_addresses() == 1
+    append_counted(late, 7, counter)
+    append(event())
+    assert drain() == 2
+    assert Usage.objects.get(request_id=late["request_id"]).status == "ok"
+    assert lag() == 0
+
+
 def test_a_crash_that_is_reported_late_changes_nothing():
     counter = counter_name("user", "7", "2026-11")
     done = event(status="ok", user_id=7, prompt_tokens=30, completion_tokens=12)

@@ -16,6 +16,7 @@ class FastPath:
     """
 
     # What `read` needs of a frame stands here: each object that it looks at has left the caches since the last chunk.
+    # `_limit` is what was allowed when it was opened; `_until` is the same while a frame is expected, else 0.
     __slots__ = ("_before", "_delivered", "_frame", "_last", "_limit", "_middle", "_transport", "_until", "otherwise")
 
     def __init__(self, delivered: Delivered) -> None:
@@ -76,20 +77,16 @@ class FastPath:
 
     def _read_several(self, data: bytes) -> None:
         """The same for a read that has fallen behind."""
-        texts = texts_in_chunks(self._frame, data) if self._frame else []
-        if texts and len(texts) <= self._until - self._delivered.pieces:
-            self._transport.write(data)
-            for text in texts:
-                self._delivered.add(text)
-        else:
-            self.otherwise(data)
-
-
-def texts_in_chunks(frame: TextFrame, chunks: bytes) -> list[str]:
-    """The texts of whole chunks of HTTP, each an event of this frame; none if one of them is anything else."""
-    *pieces, rest = chunks.split(frame.last)
-    texts = [text_in_chunk(frame, piece + frame.last) or "" for piece in pieces]
-    return texts if all(texts) and not rest else []
+        frame, last = self._frame, self._last
+        *pieces, rest = data.split(last)
+        if frame and not rest and 1 < len(pieces) <= self._until - self._delivered.pieces:
+            texts = [text for piece in pieces if (text := text_in_chunk(frame, piece + last))]
+            if len(texts) == len(pieces):
+                self._transport.write(data)
+                for text in texts:
+                    self._delivered.add(text)
+                return
+        self.otherwise(data)
 
 
 def text_in_chunk(frame: TextFrame, chunk: bytes) -> str | None:
@@ -97,7 +94,7 @@ def text_in_chunk(frame: TextFrame, chunk: bytes) -> str | None:
     size = len(chunk)
     line = SIZE_LINES[size] if size <= LONGEST_CHUNK else b""
     opening = line + frame.before
-    inner = chunk[len(opening) : frame.ends_at]
+    inner = chunk[len(opening) : size - len(frame.last)]
     return frame.text_of(inner) if line and opening + inner + frame.last == chunk else None
 
 

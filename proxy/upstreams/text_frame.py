@@ -16,6 +16,8 @@ PLAIN = bytes(code if 0x20 <= code < 0x7F and code not in b'"\\' else ord("?") f
 NOISE = "obfuscation"
 # Members of a delta that say nothing: the role, and what litellm repeats of the reasoning in another form.
 NOT_SAID = frozenset({"role", "thinking_blocks", "provider_specific_fields"})
+# An end of an event that is longer says something of its own.
+LONGEST_SHARED = 128
 
 
 class TextFrame:
@@ -25,17 +27,16 @@ class TextFrame:
     middle      those between the text and the noise; None where there is no noise
     after       the rest
     last        the same with the end of a chunk of HTTP, if each event comes as one
-    ends_at     where it begins in such a chunk, from the end
     """
 
-    __slots__ = ("after", "before", "ends_at", "last", "middle", "size")
+    __slots__ = ("after", "before", "last", "middle", "size")
 
     def __init__(self, before: bytes, middle: bytes | None, after: bytes) -> None:
         self.before = before
         self.middle = middle
         self.after = after
-        self.last = _shared(after + b"\r\n")
-        self.ends_at = -len(self.last)
+        last = after + b"\r\n"
+        self.last = _shared(last) if len(last) <= LONGEST_SHARED else last
         self.size = len(before) + len(after)
 
     def text_in(self, event: bytes) -> str | None:
@@ -73,7 +74,7 @@ def without_noise(inner: bytes, middle: bytes) -> bytes:
     return text if found and noise.translate(PLAIN) == noise else b""
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _shared(value: bytes) -> bytes:
     """The same object for all who have the same: streams of one provider end their events alike."""
     return value

@@ -21,7 +21,8 @@ def note_keys_in_use(usages: Iterable[Usage]) -> None:
             newest[usage.key_id] = max(usage.created_at, newest.get(usage.key_id, usage.created_at))
     if not newest:
         return
-    fields = json_rows.fields_of(APIKey, "id", "last_used_at")
+    named = {field.attname: field for field in APIKey._meta.concrete_fields}
+    fields = [named["id"], named["last_used_at"]]
     table = connection.ops.quote_name(APIKey._meta.db_table)
     statement = (
         f"UPDATE {table} SET last_used_at = used.last_used_at FROM ({json_rows.select(fields)}) AS used "  # noqa: S608

@@ -15,23 +15,25 @@ SUBJECT = ("scope", "subject", "month")
 COUNTS = ("requests", "prompt_tokens", "completion_tokens", "cached_tokens", "cost_microusd")
 Sums = Mapping[tuple[str, str, str], list[int]]
 
-_COLUMNS = json_rows.fields_of(MonthlyTally)
+_COLUMNS = json_rows.columns_of(MonthlyTally)
 _counts_of = attrgetter(*COUNTS[1:])
 
 
 def add(usages: Iterable[Usage], *, replaced: Iterable[Usage] = (), addresses: Mapping[str, str] | None = None) -> None:
-    """Count each of these rows for its tenant, user and key; call it once for each row, as the only drainer.
+    """Count each of these rows for its tenant, user and key; call it once for each row.
 
     `replaced`: what rows said before they were corrected, which is taken away again. `addresses`: the network address
     of anonymous requests, by request id.
     """
     if added := _sums(usages, addresses or {}):
-        rows = [dict(zip((*SUBJECT, *COUNTS), (*subject, *counts), strict=True)) for subject, counts in added.items()]
+        # In one order everywhere, so that two transactions can never wait for each other.
+        ordered = [(*subject, *counts) for subject, counts in sorted(added.items())]
+        rows = [dict(zip((*SUBJECT, *COUNTS), values, strict=True)) for values in ordered]
         with connection.cursor() as cursor:
             cursor.execute(_adding(), [json_rows.document(_COLUMNS, rows)])
     if taken := _sums(replaced, addresses or {}):
         with connection.cursor() as cursor:
-            cursor.executemany(_taking_away(), [(*counts, *subject) for subject, counts in taken.items()])
+            cursor.executemany(_taking_away(), [(*counts, *subject) for subject, counts in sorted(taken.items())])
 
 
 def _sums(usages: Iterable[Usage], addresses: Mapping[str, str]) -> Sums:
@@ -68,8 +70,9 @@ def _adding() -> str:
 
 @functools.cache
 def _taking_away() -> str:
-    """Few rows, and rarely any: their tallies are there, as they were counted once."""
+    """Few rows, and rarely any. Never below zero: a tally may have been deleted after they were counted."""
     table = connection.ops.quote_name(MonthlyTally._meta.db_table)
-    differences = ", ".join(f"{name} = {name} - %s" for name in COUNTS)
+    larger = "GREATEST" if connection.vendor == "postgresql" else "MAX"
+    differences = ", ".join(f"{name} = {larger}({name} - %s, 0)" for name in COUNTS)
     which = " AND ".join(f"{name} = %s" for name in SUBJECT)
     return f"UPDATE {table} SET {differences} WHERE {which}"  # noqa: S608 - our own names
