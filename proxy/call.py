@@ -53,6 +53,7 @@ class Call:
     attempts: list[Attempt] = field(default_factory=list)
     served_by: Link | None = None
     first_token_ms: int | None = None
+    waited_ms: float = 0.0
     meter: Meter | None = None
     tokens: TokenCount | None = None
     quality: str = "reported"
@@ -72,7 +73,15 @@ class Call:
     @property
     def overhead_ms(self) -> float:
         """What the gateway itself added: everything but the providers' time."""
-        return max(0.0, self.elapsed_ms - sum([attempt.ms for attempt in self.attempts]))
+        return max(0.0, self.elapsed_ms - self.providers_ms)
+
+    @property
+    def providers_ms(self) -> float:
+        """What providers took up to their first content, and asked to be waited for."""
+        total = self.waited_ms
+        for attempt in self.attempts:
+            total += attempt.ms
+        return total
 
     @property
     def cost_microusd(self) -> int:
@@ -152,6 +161,13 @@ class Call:
             return "hit"
         return "miss" if self.reads_cache else "bypass"
 
+    @property
+    def taken_tokens(self) -> int:
+        """What this request takes of its budgets: what it used, or has reserved while that is not known."""
+        if self.cached:
+            return 0
+        return self.tokens.total if self.tokens else self.reserved_tokens
+
     def _limit_headers(self, admission: Admission) -> dict[str, str]:
         """Of the tightest rate limit and the tightest budget."""
         headers = {}
@@ -160,9 +176,8 @@ class Call:
             headers["x-ratelimit-limit-requests"] = str(tightest.limit)
             headers["x-ratelimit-remaining-requests"] = str(tightest.remaining)
             headers["x-ratelimit-reset-requests"] = duration(tightest.reset_ms)
-        left = [room for state in admission.budgets if (room := state.left) is not None]
-        if left:
-            headers["x-gateway-budget-remaining-tokens"] = str(max(0, min(left) - self.reserved_tokens))
+        if (room := admission.room) is not None:
+            headers["x-gateway-budget-remaining-tokens"] = str(max(0, room - self.taken_tokens))
         return headers
 
     def open(self, now_ms: float, quota: Quota) -> None:

@@ -80,5 +80,8 @@ class Meter:
 
 def texts_of(message: dict[str, Any]) -> list[str]:
     """What a message or delta says: its content, reasoning, refusal and tool calls, as texts to count tokens of."""
-    said = [value for name, value in message.items() if value and name not in NOT_SAID]
-    return [value if isinstance(value, str) else str(value) for value in said]
+    return [
+        value if isinstance(value, str) else str(value)
+        for name, value in message.items()
+        if value and name not in NOT_SAID
+    ]

@@ -108,6 +108,7 @@ class Relay:
             if wait_s is None or wait_s > patience_s or wait_s >= call.remaining_s:
                 raise
             await asyncio.sleep(wait_s)
+            call.waited_ms += wait_s * 1000
         except UpstreamFailure as failure:
             if failure.verdict is not Verdict.RETRY or call.remaining_s < LEAST_PATIENCE_S:
                 raise

@@ -116,6 +116,12 @@ class Admission:
     stream_id: bytes = b""
     event: bytes = b""
 
+    @property
+    def room(self) -> int | None:
+        """What the tightest budget had left before, in tokens; None where none has a limit."""
+        left = [room for state in self.budgets if state.limit is not None and (room := state.left) is not None]
+        return min(left, default=None)
+
 
 def read(reply: Sequence[Any], ask: Ask) -> Admission:
     """Turn the script's reply into an Admission, or raise what it stands for. `admit.lua` names the forms."""
@@ -142,14 +148,14 @@ def read(reply: Sequence[Any], ask: Ask) -> Admission:
         RateState(limit.limit, max(0, limit.limit - used - len(ask.requests)), reset_ms or 60_000)
         for limit, (used, reset_ms) in zip(ask.quota.rate_limits, windows, strict=True)
     ]
-    if reply[0] == b"CACHED":
-        return Admission(int(reply[1]), rates, [], {}, reply[3], len(reply) > 4, *reply[4:])
-    flat = [item.decode() for item in reply[3]]
     quota = ask.quota
     budgets = [
         BudgetState(budget, limit, *counts)
         for budget, limit, counts in zip(quota.budgets, quota.budget_limits, _pairs(reply[4]), strict=True)
     ]
+    if reply[0] == b"CACHED":
+        return Admission(int(reply[1]), rates, budgets, {}, reply[3], len(reply) > 5, *reply[5:])
+    flat = [item.decode() for item in reply[3]]
     return Admission(int(reply[1]), rates, budgets, dict(zip(flat[::2], flat[1::2], strict=True)))
 
 

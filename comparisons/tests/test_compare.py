@@ -340,6 +340,19 @@ def test_a_budget_that_cannot_hold_all_slots_holds_none(
     assert compare("fake/one", "fake/one", params={"max_tokens": 400}).status_code == 200
 
 
+def test_what_is_left_and_the_gateways_own_time_are_those_of_all_slots(
+    compare: Compare, catalogue: Catalogue, provider: FakeProvider, cast: Cast
+):
+    for name in ("one", "two"):
+        catalogue.model(f"fake/{name}")
+        provider.on(name, stream(chunks("Par", "is", usage=(7, 2)), pause_s=0.5))
+    cast.alice.user.monthly_token_budget = 5000
+    cast.alice.user.save()
+    headers = compare("fake/one", "fake/two", params={"max_tokens": 400}).headers
+    assert headers["x-gateway-budget-remaining-tokens"] == str(5000 - 2 * 9)
+    assert float(headers["x-gateway-overhead-ms"]) < 500, "the pauses are the models' own"
+
+
 def test_what_the_cache_has_is_told_even_where_the_budget_is_spent(
     compare: Compare, catalogue: Catalogue, provider: FakeProvider, cast: Cast
 ):

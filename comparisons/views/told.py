@@ -6,10 +6,13 @@ import orjson
 from django.http import HttpResponse
 
 from comparisons.errors import NoneAnswered
+from comparisons.models import Answer
 from comparisons.models.answer import AnswerStatus, usd
 from comparisons.replay import Told
+from proxy.call import Call
 from proxy.idempotency import REPLAYED
 
+LEFT = "x-gateway-budget-remaining-tokens"
 NOT_PROVIDERS = ("x-ratelimit-", "x-gateway-budget-")
 
 
@@ -29,8 +32,10 @@ def whole(told: Told, body: dict[str, Any], request_id: str) -> HttpResponse:
 
 def admission_headers(told: Told) -> dict[str, str]:
     """What the ledger says of the limits that apply, and whether it was there before."""
-    headers = told.calls[-1].headers()
-    limits = {name: value for name, value in headers.items() if name.startswith(NOT_PROVIDERS)}
+    last = told.calls[-1]
+    limits = {name: value for name, value in last.headers().items() if name.startswith(NOT_PROVIDERS)}
+    if last.admission and (room := last.admission.room) is not None:  # of which each call takes its part
+        limits[LEFT] = str(max(0, room - sum(call.taken_tokens for call in told.calls)))
     return {**limits, REPLAYED: "true"} if told.is_replay else limits
 
 
@@ -38,7 +43,8 @@ def outcome_headers(told: Told) -> dict[str, str]:
     """Of all calls together. The gateway's own time is what the slowest model did not take."""
     hits = sum(call.cached is not None for call in told.calls)
     reads = any(call.reads_cache for call in told.calls)
-    slowest = max((sum(attempt.ms for attempt in call.attempts) for call in told.calls), default=0.0)
+    answers = told.answers[len(told.answers) - len(told.calls) :]
+    slowest = max(map(_models_ms, told.calls, answers), default=0.0)
     overhead = max(0.0, told.calls[0].elapsed_ms - slowest)
     return {
         "x-gateway-attempts": str(sum(len(call.attempts) for call in told.calls)),
@@ -47,6 +53,12 @@ def outcome_headers(told: Told) -> dict[str, str]:
         "x-gateway-overhead-ms": f"{overhead:.1f}",
         **models_headers(told),
     }
+
+
+def _models_ms(call: Call, answer: Answer) -> float:
+    """What a slot's models took: up to their first content, and to write the rest."""
+    writing = (answer.latency_ms or 0) - answer.ttft_ms if call.attempts and answer.ttft_ms is not None else 0
+    return call.providers_ms + writing
 
 
 def models_headers(told: Told) -> dict[str, str]:

@@ -26,7 +26,7 @@ from proxy.upstreams.http.response import Response
 from proxy.upstreams.openai_wire import OpenAIWire, WireStream
 from proxy.upstreams.sse import DONE
 
-CALLS_A_REQUEST = 190
+CALLS_A_REQUEST = 193
 CALLS_A_CHUNK = 3
 CALLS_A_DECODED_CHUNK = 31
 

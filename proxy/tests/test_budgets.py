@@ -18,6 +18,7 @@ from proxy.tests.fake_provider import FakeProvider, chunks, error, stream, text
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 Recorded = Callable[..., list[Usage]]
+LEFT = "x-gateway-budget-remaining-tokens"
 
 
 def ask(gateway: LiveGateway, headers: dict[str, str], **fields: object) -> httpx.Response:
@@ -187,11 +188,19 @@ def test_more_choices_reserve_more(gateway: LiveGateway, cast: Cast):
     assert ask(gateway, cast.alice.headers, max_tokens=400, n=3).json()["error"]["code"] == "insufficient_quota"
 
 
-def test_what_is_left_is_in_the_headers(gateway: LiveGateway, cast: Cast):
+def test_what_is_left_is_in_the_headers(gateway: LiveGateway, cast: Cast, provider: FakeProvider):
     set_budget(cast.acme, 10_000)
     set_budget(cast.alice.user, 5000)
-    left = int(ask(gateway, cast.alice.headers, max_tokens=50).headers["x-gateway-budget-remaining-tokens"])
-    assert 4500 < left < 4950
+    provider.on("one", text("Hello", usage={"prompt_tokens": 30, "completion_tokens": 12, "total_tokens": 42}))
+    answers = [ask(gateway, cast.alice.headers, max_tokens=50) for _ in range(2)]
+    assert [answer.headers["x-gateway-cache"] for answer in answers] == ["miss", "hit"]
+    assert [answer.headers[LEFT] for answer in answers] == ["4958", "4958"]
+
+
+def test_what_a_stream_has_reserved_is_not_left_yet(gateway: LiveGateway, cast: Cast, provider: FakeProvider):
+    set_budget(cast.alice.user, 5000)
+    provider.on("one", stream(chunks("Hello")))
+    assert 4500 < int(ask(gateway, cast.alice.headers, max_tokens=50, stream=True).headers[LEFT]) < 4950
 
 
 def test_exactly_as_many_as_fit_are_admitted_at_once(

@@ -29,10 +29,11 @@
 --   {'BUSY', time, windows, which}      the gate number `which` lets nobody else through
 --   {'BUDGET', time, windows, which, spent, reserved}
 -- or, having counted the requests:
---   {'CACHED', time, windows, entry}                     counted, with nothing reserved
---   {'CACHED', time, windows, entry, stream id, event}   counted and settled; '' and '' if that was done before
---   {'ADMITTED', time, windows, breakers (flat), spent and reserved of each budget (flat)}
--- `windows` is flat: for each rate limit the requests in its window and the time (ms) until the oldest one leaves it.
+--   {'CACHED', time, windows, entry, budgets}                     counted, with nothing reserved
+--   {'CACHED', time, windows, entry, budgets, stream id, event}   counted and settled; '' and '' if that was done before
+--   {'ADMITTED', time, windows, breakers (flat), budgets}
+-- `windows` is flat: for each rate limit the requests in its window and the time (ms) until the oldest one leaves it;
+-- so is `budgets`: for each what was spent and reserved before.
 local WINDOW_US = 60 * 1000000
 local rates, gates, budgets, requests = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local month_begins, month_ends = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -142,13 +143,6 @@ local function settle_as_hit()
   redis.call('ZADD', SETTLED, now_ms, id_of(1))
   return redis.call('XADD', USAGE, '*', 'event', event, 'counted', '0', 'counters', table.concat(counters, ' ')), event
 end
-if answer and asked_ms then
-  local stream_id, event = '', ''
-  if not known then
-    stream_id, event = settle_as_hit()
-  end
-  return {'CACHED', now_ms, windows, answer, stream_id, event}
-end
 
 local tokens = 0
 for i = 1, requests do
@@ -164,6 +158,14 @@ for i = 1, budgets do
   end
   counted[2 * i - 1] = spent
   counted[2 * i] = reserved
+end
+
+if answer and asked_ms then
+  local stream_id, event = '', ''
+  if not known then
+    stream_id, event = settle_as_hit()
+  end
+  return {'CACHED', now_ms, windows, answer, counted, stream_id, event}
 end
 
 local function reserve(i)
@@ -188,6 +190,6 @@ if not known then
   end
 end
 if answer then
-  return {'CACHED', now_ms, windows, answer}
+  return {'CACHED', now_ms, windows, answer, counted}
 end
 return {'ADMITTED', now_ms, windows, redis.call('HGETALL', BREAKERS), counted}
