@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -11,10 +12,11 @@ from django.utils import timezone
 from accounts.callers import tenant_budget
 from accounts.models import MonthlyTally, Tenant
 from accounts.redis import sync_client
-from conftest import Cast, Catalogue, LiveGateway
+from conftest import Cast, Catalogue, LiveGateway, wait_until
 from proxy.management.commands import reconcile
 from proxy.models import Usage
 from proxy.tests.fake_provider import FakeProvider, text
+from proxy.usage.drain import drain
 
 Recorded = Callable[..., list[Usage]]
 
@@ -68,11 +70,36 @@ def test_a_difference_is_named(book: str, cast: Cast, capsys: pytest.CaptureFixt
     assert f"tenant {subject.pk}, {month}: counter" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("embedded", "advice"), [(True, "in the server's memory"), (False, "--rebuild sets")])
-def test_a_difference_comes_with_advice(embedded: bool, advice: str, settings):
+def test_what_callers_without_a_credential_used_is_no_difference(gateway: LiveGateway, catalogue: Catalogue):
+    catalogue.chain("default", catalogue.demo("echo"), public=True)
+    body = {"model": "default", "messages": [{"role": "user", "content": "Hi"}]}
+    httpx.post(f"{gateway.url}/v1/chat/completions", json=body).raise_for_status()
+    wait_until(lambda: drain() + MonthlyTally.objects.filter(scope="ip").count() > 0, "a tally of the address")
+    assert run().startswith("No difference")
+
+
+def test_a_difference_comes_with_advice():
     MonthlyTally.objects.all().delete()
-    settings.EMBEDDED = embedded
-    with pytest.raises(CommandError, match=advice):
+    with pytest.raises(CommandError, match="--rebuild sets"):
+        run()
+
+
+@pytest.fixture
+def _counters_are_elsewhere(settings: Any) -> None:
+    """As in a process beside the embedded server, whose Redis is in its memory."""
+    settings.EMBEDDED = True
+    sync_client().flushdb()
+
+
+@pytest.mark.usefixtures("_counters_are_elsewhere")
+def test_beside_the_embedded_server_rows_and_tallies_are_compared():
+    said = run()
+    assert said.startswith("No difference")
+    assert "in the server's memory" in said
+    with pytest.raises(CommandError, match="Restart the server"):
+        call_command("reconcile", rebuild=True)
+    MonthlyTally.objects.filter(scope="user").update(prompt_tokens=0)
+    with pytest.raises(CommandError, match="in the server's memory"):
         run()
 
 

@@ -24,31 +24,33 @@ Subject = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One subject whose books do not agree, in tokens. `counter` is without what waits in the stream."""
+    """One subject whose books do not agree, in tokens. `counter` is without what waits in the stream.
+
+    None where counters were not looked at.
+    """
 
     scope: str
     subject: str
     month: str
-    counter: int
+    counter: int | None
     rows: int
     tally: int
 
     def __str__(self) -> str:
-        return (
-            f"{self.scope} {self.subject}, {self.month}: counter {self.counter:,}, rows {self.rows:,}, "
-            f"tally {self.tally:,} tokens"
-        )
+        counter = "" if self.counter is None else f"counter {self.counter:,}, "
+        return f"{self.scope} {self.subject}, {self.month}: {counter}rows {self.rows:,}, tally {self.tally:,} tokens"
 
 
-def differences(month: str) -> list[Difference]:
+def differences(month: str, *, with_counters: bool = True) -> list[Difference]:
     """Everyone whose books for this month (YYYY-MM) do not agree. Raises RedisError, DatabaseError."""
-    waiting, counters = _waiting(month), _counters(month)
+    waiting, counters = (_waiting(month), _counters(month)) if with_counters else (Counter(), Counter())
     rows, tallies = _rows(month), _tallies(month)
-    return [
-        Difference(*subject, month, counters[subject] - waiting[subject], rows[subject], tallies[subject])
-        for subject in sorted({*waiting, *counters, *rows, *tallies})
-        if not counters[subject] - waiting[subject] == rows[subject] == tallies[subject]
-    ]
+    found = []
+    for subject in sorted({*waiting, *counters, *rows, *tallies}):
+        counter = counters[subject] - waiting[subject] if with_counters else None
+        if rows[subject] != tallies[subject] or counter not in {None, rows[subject]}:
+            found.append(Difference(*subject, month, counter, rows[subject], tallies[subject]))
+    return found
 
 
 def _counters(month: str) -> Counter[Subject]:
@@ -80,5 +82,5 @@ def _rows(month: str) -> Counter[Subject]:
 
 
 def _tallies(month: str) -> Counter[Subject]:
-    tallies = MonthlyTally.objects.filter(month=month)
+    tallies = MonthlyTally.objects.filter(month=month, scope__in=SUBJECTS)
     return Counter({(tally.scope, tally.subject): tally.tokens for tally in tallies})

@@ -16,7 +16,10 @@ from proxy.usage.reconciliation import Difference, differences
 
 # Requests are settled and drained while the books are read: a difference counts only if it is still there after this.
 PAUSE_S = 2.0
-ELSEWHERE = "On the embedded default the counters are in the server's memory, where this command cannot see them."
+ELSEWHERE = (
+    "On the embedded default the counters are in the server's memory, where this command cannot see them: only usage "
+    "rows and tallies are compared."
+)
 
 
 class Command(BaseCommand):
@@ -34,17 +37,20 @@ class Command(BaseCommand):
         month = month or timezone.now().strftime("%Y-%m")
         validate_month(month)
         try:
+            are_here = not settings.EMBEDDED or bool(epoch.current())
+            if rebuild and not are_here:
+                raise CommandError(f"{ELSEWHERE} Restart the server to rebuild them.")
             if rebuild:
                 self._rebuild()
-            found = _lasting(month)
+            found = _lasting(month, with_counters=are_here)
         except (RedisError, DatabaseError) as error:
             raise CommandError(f"Redis or the database does not answer: {error}") from error
         for difference in found:
             self.stdout.write(str(difference))
         if found:
-            hint = ELSEWHERE if settings.EMBEDDED else "--rebuild sets the counters right."
+            hint = "--rebuild sets the counters right." if are_here else ELSEWHERE
             raise CommandError(f"{len(found)} difference{'s' if len(found) > 1 else ''} in {month}. {hint}")
-        self.stdout.write(f"No difference in {month}.")
+        self.stdout.write(f"No difference in {month}." if are_here else f"No difference in {month}. {ELSEWHERE}")
 
     def _rebuild(self) -> None:
         epoch.end()
@@ -53,9 +59,10 @@ class Command(BaseCommand):
         self.stdout.write("The counters are rebuilt; web processes join within a second or two.")
 
 
-def _lasting(month: str) -> list[Difference]:
-    found = differences(month)
+def _lasting(month: str, *, with_counters: bool) -> list[Difference]:
+    found = differences(month, with_counters=with_counters)
     if found:
         time.sleep(PAUSE_S)
-        found = [difference for difference in differences(month) if difference in found]
+        later = differences(month, with_counters=with_counters)
+        found = [difference for difference in later if difference in found]
     return found
