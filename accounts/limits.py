@@ -58,9 +58,10 @@ class Budget:
         """The month's limit with its top-ups; None where there is none."""
         return None if self.limit is None else self.limit + self.top_ups.get(month, 0)
 
-    def enforced_in(self, month: str) -> int | None:
-        """What may not be exceeded in this month; None for a soft budget, or none."""
-        return self.limit_in(month) if self.mode == "hard" else None
+    @property
+    def is_hard(self) -> bool:
+        """Whether requests are refused for it; a soft one only warns."""
+        return self.limit is not None and self.mode == "hard"
 
 
 @lru_cache(maxsize=65_536)

@@ -37,15 +37,10 @@ class Quota:
 
     @cached_property
     def limits(self) -> list[int]:
-        """How many requests in a minute, and at the same time."""
-        return [*(limit.limit for limit in self.rate_limits), *(limit.limit for limit in self.gates)]
-
-    @cached_property
-    def enforced(self) -> list[int]:
-        """Tokens that must not be exceeded, budget by budget; -1 where nothing is enforced."""
-        enforced = [budget.enforced_in(self.month.name) for budget in self.budgets]
-        return [-1 if limit is None else limit for limit in enforced]
+        """The limit of each name: requests in a minute, requests at the same time, tokens (-1: only counted)."""
+        requests = [*(limit.limit for limit in self.rate_limits), *(limit.limit for limit in self.gates)]
+        return requests + [-1 if limit is None else limit for limit in self.budget_limits]
 
     @cached_property
     def has_hard_budget(self) -> bool:
-        return any(limit >= 0 for limit in self.enforced)
+        return any(budget.is_hard for budget in self.budgets)

@@ -1,6 +1,5 @@
 """The query of a list of comparisons: what to find, and which page of it."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
@@ -9,12 +8,11 @@ from zoneinfo import ZoneInfo
 from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts.errors import InvalidRequest
-from comparisons.models.comparison import ComparisonQuerySet, Status
+from comparisons.models.comparison import COMPARISON_ID, ComparisonQuerySet, Status
 
 MOST_LIMIT, USUAL_LIMIT = 100, 20
 TEXTS = {"q": "text", "model": "model", "tag": "tag", "author": "author", "winner": "winner", "status": "status"}
 LONGEST_TEXT = 200
-ID = re.compile(r"cmp_[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class Filters:
 
 def _cursor(value: str) -> str:
     """The comparison itself may be gone by now: ids sort by time."""
-    if value and not ID.fullmatch(value):
+    if value and not COMPARISON_ID.fullmatch(value):
         raise InvalidRequest("after must be the id of a comparison, such as the last_id of a list.", param="after")
     return value
 

@@ -208,6 +208,9 @@ def _cancels(on_disconnect: str | None) -> bool:
 
 def require_fields(data: Any, known: frozenset[str] | set[str], example: str) -> dict[str, Any]:
     """The body of a small request; raises InvalidRequest for anything but an object of these fields."""
-    if not isinstance(data, dict) or data.keys() - known:
-        raise InvalidRequest(f"Send a JSON object with {', '.join(sorted(known))}, for example {example}.")
+    expected = f"Send a JSON object with {', '.join(sorted(known))}, for example {example}."
+    if not isinstance(data, dict):
+        raise InvalidRequest(expected)
+    if unknown := data.keys() - known:
+        raise InvalidRequest(expected, param=min(unknown))
     return data

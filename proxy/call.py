@@ -5,14 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from operator import attrgetter
 from typing import Any
 
 import orjson
 
 from accounts.callers import Caller
 from accounts.ledger import Admission
-from accounts.limits import duration
 from accounts.quota import Quota
 from proxy.attempts import Attempt
 from proxy.cache import CachedAnswer, pack, seal_of
@@ -119,7 +117,7 @@ class Call:
             "x-gateway-overhead-ms": f"{self.overhead_ms:.1f}",
         }
         if self.admission:
-            headers.update(self._limit_headers(self.admission))
+            self._add_limits(headers, self.admission)
         if model := self._served_model:
             headers["x-gateway-model"] = model
             headers["x-gateway-provider"] = self._provider
@@ -168,17 +166,12 @@ class Call:
             return 0
         return self.tokens.total if self.tokens else self.reserved_tokens
 
-    def _limit_headers(self, admission: Admission) -> dict[str, str]:
+    def _add_limits(self, headers: dict[str, str], admission: Admission) -> None:
         """Of the tightest rate limit and the tightest budget."""
-        headers = {}
-        if admission.rates:
-            tightest = min(admission.rates, key=attrgetter("remaining"))
-            headers["x-ratelimit-limit-requests"] = str(tightest.limit)
-            headers["x-ratelimit-remaining-requests"] = str(tightest.remaining)
-            headers["x-ratelimit-reset-requests"] = duration(tightest.reset_ms)
-        if (room := admission.room) is not None:
-            headers["x-gateway-budget-remaining-tokens"] = str(max(0, room - self.taken_tokens))
-        return headers
+        if admission.rate:
+            headers.update(admission.rate.headers())
+        if admission.room is not None:
+            headers["x-gateway-budget-remaining-tokens"] = str(max(0, admission.room - self.taken_tokens))
 
     def open(self, now_ms: float, quota: Quota) -> None:
         """Begin its usage event, in the month of this quota: what is known at admission, a JSON object still open.

@@ -45,6 +45,7 @@ REFUSALS = (InvalidCredential, NotPermitted, NotFound, NoUsableModel)
 
 # These statuses bill no tokens.
 USED_NOTHING = frozenset({"failed", "rejected"})
+COSTS_NOTHING = {"x-gateway-cost-usd": "0.000000"}
 
 Decide = Callable[[Catalogue], Awaitable[Call]]
 DecideAll = Callable[[Catalogue], Awaitable[Sequence[Call]]]
@@ -267,7 +268,7 @@ class FinishOnError:
         if error is None:
             return
         if isinstance(error, GatewayError):
-            error.headers = {**self._call.headers(), **error.headers}
+            error.headers = {**COSTS_NOTHING, **self._call.headers(), **error.headers}
         self._gateway.finish(self._call, error)
 
 

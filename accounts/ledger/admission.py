@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from accounts.errors import PartUnavailable
-from accounts.ledger.refusals import BudgetReserved, BudgetSpent, rate_limited, too_many_at_once
-from accounts.limits import Budget
+from accounts.errors import GatewayError, PartUnavailable, RateLimited
+from accounts.ledger.refusals import BudgetReserved, BudgetSpent, never_fits, rate_limited, too_many_at_once
+from accounts.limits import Budget, duration
 from accounts.quota import Quota
 
 
@@ -77,11 +77,19 @@ class Ask:
 
 @dataclass(slots=True)
 class RateState:
-    """One rate limit after this request: what is left of it, and when its oldest request leaves the window (ms)."""
+    """The rate limit with the least left: how much, and when its oldest request leaves the window (ms)."""
 
     limit: int
     remaining: int
     reset_ms: int
+
+    def headers(self) -> dict[str, str]:
+        """As OpenAI sends them."""
+        return {
+            "x-ratelimit-limit-requests": str(self.limit),
+            "x-ratelimit-remaining-requests": str(self.remaining),
+            "x-ratelimit-reset-requests": duration(self.reset_ms),
+        }
 
 
 @dataclass(slots=True)
@@ -103,24 +111,20 @@ class BudgetState:
 class Admission:
     """The request was counted and, unless `entry` was in the cache, its tokens are reserved.
 
-    `at_ms`: Redis time; `breakers`: the models that failed lately, with their state. `is_settled`: the entry ended the
-    request, with this `event` at this place in the usage stream (both empty if only the first reply was lost).
+    `at_ms`: Redis time; `rate`: the tightest limit after this request, and `room`: what the tightest budget had left
+    before, in tokens, each None where there is none; `breakers`: the models that failed lately, with their state.
+    `is_settled`: the entry ended the request, with this `event` at this place in the usage stream (both empty if only
+    the first reply was lost).
     """
 
     at_ms: int
-    rates: list[RateState] = field(default_factory=list)
-    budgets: list[BudgetState] = field(default_factory=list)
+    rate: RateState | None = None
+    room: int | None = None
     breakers: dict[str, str] = field(default_factory=dict)
     entry: bytes | None = None
     is_settled: bool = False
     stream_id: bytes = b""
     event: bytes = b""
-
-    @property
-    def room(self) -> int | None:
-        """What the tightest budget had left before, in tokens; None where none has a limit."""
-        left = [room for state in self.budgets if state.limit is not None and (room := state.left) is not None]
-        return min(left, default=None)
 
 
 def read(reply: Sequence[Any], ask: Ask) -> Admission:
@@ -136,27 +140,18 @@ def read(reply: Sequence[Any], ask: Ask) -> Admission:
             raise OtherMonth(int(reply[1]))
         case b"GONE":
             raise AnswerLost
-    windows = _pairs(reply[2])
-    match reply[0]:
         case b"RATE":
-            raise rate_limited(ask.quota.rate_limits[int(reply[3]) - 1], retry_ms=int(reply[4]))
+            raise _rate_refusal(ask, *reply[1:])
         case b"BUSY":
-            raise too_many_at_once(ask.quota.gates[int(reply[3]) - 1])
+            raise _refused(_busy_refusal(ask, reply[2]), ask, reply[1])
         case b"BUDGET":
-            raise _budget_refusal(ask, *(int(number) for number in reply[3:6]))
-    rates = [
-        RateState(limit.limit, max(0, limit.limit - used - len(ask.requests)), reset_ms or 60_000)
-        for limit, (used, reset_ms) in zip(ask.quota.rate_limits, windows, strict=True)
-    ]
-    quota = ask.quota
-    budgets = [
-        BudgetState(budget, limit, *counts)
-        for budget, limit, counts in zip(quota.budgets, quota.budget_limits, _pairs(reply[4]), strict=True)
-    ]
+            raise _refused(_budget_refusal(ask, *reply[2:]), ask, reply[1])
+    rate = _rate_state(ask, reply[1], empty_ms=60_000)  # this request is the oldest, then
+    room = None if reply[2] < 0 else reply[2]
     if reply[0] == b"CACHED":
-        return Admission(int(reply[1]), rates, budgets, {}, reply[3], len(reply) > 5, *reply[5:])
-    flat = [item.decode() for item in reply[3]]
-    return Admission(int(reply[1]), rates, budgets, dict(zip(flat[::2], flat[1::2], strict=True)))
+        return Admission(reply[3], rate, room, {}, reply[4], len(reply) > 5, *reply[5:])
+    flat = [item.decode() for item in reply[4]]
+    return Admission(reply[3], rate, room, dict(zip(flat[::2], flat[1::2], strict=True)))
 
 
 class AnswerLost(PartUnavailable):
@@ -176,6 +171,18 @@ class LedgerClosed(PartUnavailable):
         )
 
 
+def _rate_refusal(ask: Ask, which: int, retry_ms: int) -> RateLimited:
+    limit, asked = ask.quota.rate_limits[which - 1], len(ask.requests)
+    if 1 < asked > limit.limit:
+        return never_fits(limit, asked=asked, retry_ms=retry_ms)
+    return rate_limited(limit, retry_ms=retry_ms)
+
+
+def _busy_refusal(ask: Ask, which: int) -> RateLimited:
+    gate, asked = ask.quota.gates[which - 1], len(ask.requests)
+    return never_fits(gate, asked=asked) if 1 < asked > gate.limit else too_many_at_once(gate)
+
+
 def _budget_refusal(ask: Ask, which: int, spent: int, reserved: int) -> BudgetSpent | BudgetReserved:
     budget, month = ask.quota.budgets[which - 1], ask.quota.month
     limit = ask.quota.budget_limits[which - 1] or 0
@@ -183,6 +190,15 @@ def _budget_refusal(ask: Ask, which: int, spent: int, reserved: int) -> BudgetSp
     return refusal(budget, month, limit=limit, spent=spent, reserved=reserved, asked=ask.tokens)
 
 
-def _pairs(flat: Sequence[Any]) -> list[tuple[int, int]]:
-    numbers = [int(number) for number in flat]
-    return list(zip(numbers[::2], numbers[1::2], strict=True))
+def _refused(refusal: GatewayError, ask: Ask, tightest: Sequence[int]) -> GatewayError:
+    """With what the rate limits have left, which it is not refused for."""
+    if rate := _rate_state(ask, tightest):
+        refusal.headers.update(rate.headers())
+    return refusal
+
+
+def _rate_state(ask: Ask, tightest: Sequence[int], *, empty_ms: int = 0) -> RateState | None:
+    which, left, reset_ms = tightest
+    if not which:
+        return None
+    return RateState(ask.quota.rate_limits[which - 1].limit, max(0, left), reset_ms or empty_ms)

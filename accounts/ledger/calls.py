@@ -62,7 +62,8 @@ class Calls:
         names = [*quota.names, CONFIGURATION_VERSION, keys.EPOCH, keys.reservations_of(self._process)]
         names += [keys.BREAKERS, keys.SETTLED, keys.USAGE_STREAM]
         numbers = [len(quota.rate_limits), len(quota.gates), len(quota.budgets), requests]
-        numbers += [quota.month.start_ms, quota.month.end_ms, *quota.limits, *quota.enforced]
+        numbers += [quota.month.start_ms, quota.month.end_ms, *quota.limits]
+        numbers += [int(budget.is_hard) for budget in quota.budgets]
         prepared = Prepared(keys.ADMIT, names, numbers, more_keys=1 + requests, more_args=5 + 4 * requests)
         _remember(self._admissions, (quota, requests), prepared)
         return prepared

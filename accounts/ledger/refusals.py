@@ -36,6 +36,17 @@ def rate_limited(limit: RateLimit, *, retry_ms: int) -> RateLimited:
     )
 
 
+def never_fits(limit: RateLimit | ConcurrencyLimit, *, asked: int, retry_ms: int = 1000) -> RateLimited:
+    """The refusal of a comparison of more models than a limit ever lets through together: waiting does not help."""
+    when = "a minute" if isinstance(limit, RateLimit) else "at the same time"
+    return RateLimited(
+        f"This takes {asked} requests at once, and {WHOSE[limit.scope]} may make {limit.limit} {when}. Ask fewer "
+        "models, or ask an administrator for a higher limit.",
+        retry_after_s=retry_ms / 1000,
+        headers={"x-should-retry": "false"},
+    )
+
+
 def too_many_at_once(limit: ConcurrencyLimit) -> RateLimited:
     """The refusal of a request that would be one too many at the same time."""
     return RateLimited(

@@ -1,8 +1,10 @@
 """Several requests of one caller that are admitted together, and requests that may not be under way at once."""
 
+from typing import Any
+
 import pytest
 
-from accounts.errors import RateLimited
+from accounts.errors import GatewayError, RateLimited
 from accounts.ledger import Ask, Ledger, Reservation, Settlement, keys
 from accounts.ledger.refusals import BudgetReserved, BudgetSpent
 from accounts.limits import Budget, ConcurrencyLimit, Month, RateLimit
@@ -51,7 +53,8 @@ def test_each_of_them_counts_in_the_rate_limits():
 
     async def work(ledger: Ledger) -> None:
         admission = await ledger.admit(ask(ledger, "a", "b", "c", rate_limits=[rate]))
-        assert admission.rates[0].remaining == 1
+        assert admission.rate
+        assert admission.rate.remaining == 1
         with pytest.raises(RateLimited):
             await ledger.admit(ask(ledger, "d", "e", rate_limits=[rate]))
         await ledger.admit(ask(ledger, "d", rate_limits=[rate]))
@@ -98,3 +101,55 @@ def test_a_reservation_that_nobody_stands_for_is_given_back_at_the_second_look()
     assert counted(with_ledger(work)) == (0, 30)
     assert sync_client().smembers(GATE.gate) == {b"held"}
     assert sync_client().xlen(keys.USAGE_STREAM) == 0
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"rate_limits": [RateLimit("key", "k1", 2)]}, "your API key may make 2 a minute"),
+        ({"gates": [GATE]}, "your API key may make 2 at the same time"),
+    ],
+    ids=["rate", "gate"],
+)
+def test_more_than_a_limit_ever_lets_through_is_not_told_to_try_again(limits: dict[str, Any], told: str):
+    async def work(ledger: Ledger) -> None:
+        with pytest.raises(RateLimited) as refused:
+            await ledger.admit(ask(ledger, "a", "b", "c", **limits))
+        assert f"This takes 3 requests at once, and {told}." in refused.value.message
+        assert refused.value.headers["x-should-retry"] == "false"
+        await ledger.admit(ask(ledger, "a", "b", **limits))
+        with pytest.raises(RateLimited) as refused:
+            await ledger.admit(ask(ledger, "d", "e", **limits))
+        assert "x-should-retry" not in refused.value.headers
+
+    with_ledger(work)
+
+
+@pytest.mark.parametrize("limits", [{"gates": [ConcurrencyLimit("key", "k1", 1)]}, {"budgets": [BUDGET]}])
+def test_what_is_refused_for_another_reason_is_told_what_the_tightest_rate_limit_has_left(limits: dict[str, Any]):
+    rates = [RateLimit("tenant", "1", 9), RateLimit("user", "1", 5)]
+
+    async def work(ledger: Ledger) -> None:
+        admission = await ledger.admit(ask(ledger, "a", tokens=60, rate_limits=rates, **limits))
+        assert admission.rate
+        assert admission.rate.headers()["x-ratelimit-remaining-requests"] == "4"
+        with pytest.raises(GatewayError) as refused:
+            await ledger.admit(ask(ledger, "b", tokens=60, rate_limits=rates, **limits))
+        assert refused.value.headers["x-ratelimit-limit-requests"] == "5"
+        assert refused.value.headers["x-ratelimit-remaining-requests"] == "4"
+
+    with_ledger(work)
+    assert sync_client().zcard(rates[1].window) == 1
+
+
+def test_the_room_is_that_of_the_tightest_budget_which_may_be_a_soft_one():
+    counted_only, wide = Budget("key", "1", None), Budget("tenant", "1", 1_000)
+    soft = Budget("global", "", 40, "soft")
+
+    async def work(ledger: Ledger) -> list[int | None]:
+        asked = [[counted_only], [counted_only, wide], [wide, soft, counted_only], [soft], [BUDGET]]
+        return [
+            (await ledger.admit(ask(ledger, str(number), budgets=budgets))).room for number, budgets in enumerate(asked)
+        ]
+
+    assert with_ledger(work) == [None, 1_000, 40, 10, 100]

@@ -25,16 +25,15 @@ def test_names_and_limits_stand_in_the_same_order():
         "{gw}:budget:tenant:1:2026-11",
         "{gw}:budget:user:1:2026-11",
     ]
-    assert asked.limits == [60, 5, 2]
-    assert asked.enforced == [100, -1]
+    assert asked.limits == [60, 5, 2, 100, -1]
 
 
 def test_a_soft_budget_has_a_limit_that_is_not_enforced():
     asked = quota(Budget("tenant", "1", 100, "soft"))
-    assert asked.enforced == [-1]
     assert asked.budget_limits == [100]
     assert not asked.has_hard_budget
     assert quota(Budget("user", "1", 0)).has_hard_budget
+    assert not quota(Budget("user", "1", None)).has_hard_budget
 
 
 def test_a_top_up_counts_in_its_month_only():

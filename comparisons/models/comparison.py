@@ -1,3 +1,4 @@
+import re
 import time
 import uuid
 from collections.abc import Sequence
@@ -40,8 +41,11 @@ class Source(models.TextChoices):
     CHAT = "chat", _("Chat completion")
 
 
+COMPARISON_ID = re.compile(r"cmp_[0-9a-f]{32}")
+
+
 def new_comparison_id() -> str:
-    """`cmp_` and 32 hexadecimal characters, the first twelve a millisecond clock, so that ids sort by time."""
+    """The first twelve hexadecimal characters are a millisecond clock, so that ids sort by time."""
     return f"cmp_{time.time_ns() // 1_000_000:012x}{uuid.uuid4().hex[:20]}"
 
 

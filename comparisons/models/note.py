@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 LONGEST_TEXT = 10_000
 
 
-def clean_text(text: str) -> str:
+def clean_text(text: str, param: str) -> str:
     """Without what databases refuse, and without space around it; raises InvalidRequest where it is too long."""
     text = text.replace("\0", "").strip()
     if len(text) > LONGEST_TEXT:
-        raise InvalidRequest(f"Shorten the note to {LONGEST_TEXT:,} characters; it has {len(text):,}.", param="note")
+        raise InvalidRequest(f"Shorten the note to {LONGEST_TEXT:,} characters; it has {len(text):,}.", param=param)
     return text
 
 
@@ -27,7 +27,7 @@ class NoteQuerySet(models.QuerySet["Note"]):
         """Add a note; raises InvalidRequest for an empty or a very long one, NotFound for another tenant's author."""
         if author.tenant_id is None or author.tenant_id != comparison.tenant_id:
             raise NotFound("There is no such comparison. List yours with GET /v1/comparisons.")
-        text = clean_text(text)
+        text = clean_text(text, "text")
         if not text:
             raise InvalidRequest("The note is empty. Write something first.", param="text")
         return self.create(comparison=comparison, author=author, author_name=author.username, text=text)

@@ -51,7 +51,7 @@ class VoteQuerySet(models.QuerySet["Vote"]):
                 "voter_name": voter.username,
                 "verdict": verdict,
                 "winner": winner if verdict == Verdict.SLOT else None,
-                "note": clean_text(note),
+                "note": clean_text(note, "note"),
                 "blind": blind,
                 "order": list(order) or slots,
             },

@@ -224,10 +224,21 @@ def test_notes_are_kept_in_order(http: httpx.Client, cast: Cast):
     assert [(note["author"], note["text"]) for note in notes] == [("alice", "One."), ("alice", "Two.")]
 
 
-@pytest.mark.parametrize("body", [{"text": ""}, {"text": 1}, {}, [], {"text": "x", "author": "bob"}])
-def test_a_note_that_is_none_is_refused(body: Any, http: httpx.Client, cast: Cast):
+NO_NOTES: list[tuple[Any, str | None]] = [
+    ({"text": ""}, "text"),
+    ({"text": 1}, "text"),
+    ({"text": "x" * 10_001}, "text"),
+    ({}, "text"),
+    ([], None),
+    ({"text": "x", "author": "bob"}, "author"),
+]
+
+
+@pytest.mark.parametrize("body, param", NO_NOTES, ids=[str(body)[:30] for body, _ in NO_NOTES])
+def test_a_note_that_is_none_is_refused(body: Any, param: str | None, http: httpx.Client, cast: Cast):
     comparison = make_comparison(cast.alice.user, "a/one", "b/two")
-    assert http.post(f"/v1/comparisons/{comparison.pk}/notes", json=body).status_code == 400
+    response = http.post(f"/v1/comparisons/{comparison.pk}/notes", json=body)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, param)
 
 
 # Asking again ---------------------------------------------------------------------------------------------------------

@@ -34,8 +34,8 @@ def admission_headers(told: Told) -> dict[str, str]:
     """What the ledger says of the limits that apply, and whether it was there before."""
     last = told.calls[-1]
     limits = {name: value for name, value in last.headers().items() if name.startswith(NOT_PROVIDERS)}
-    if last.admission and (room := last.admission.room) is not None:  # of which each call takes its part
-        limits[LEFT] = str(max(0, room - sum(call.taken_tokens for call in told.calls)))
+    if last.admission and last.admission.room is not None:  # of which each call takes its part
+        limits[LEFT] = str(max(0, last.admission.room - sum(call.taken_tokens for call in told.calls)))
     return {**limits, REPLAYED: "true"} if told.is_replay else limits
 
 

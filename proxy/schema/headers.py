@@ -69,8 +69,7 @@ ANSWERS = [
     answered(
         "x-gateway-cost-usd",
         {"type": "string", "pattern": r"^\d+\.\d{6}$"},
-        "What the answer cost, in US dollars; 0 where the price is not known. Not on streams.",
-        on=[200],
+        "What the answer cost, in US dollars; 0 where the price is not known, or no model answered. Not on streams.",
     ),
     answered("Age", {"type": "integer"}, "Seconds since a cached answer was given.", on=[200]),
     answered(

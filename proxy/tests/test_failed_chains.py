@@ -30,6 +30,7 @@ def test_a_failed_chain_names_every_attempt(
     assert response.json()["error"]["type"] == "upstream_error"
     assert codes(response) == [("fake/one", "overloaded"), ("fake/two", "rate_limit_exceeded")]
     assert response.headers["x-gateway-attempts"] == "2"
+    assert response.headers["x-gateway-cost-usd"] == "0.000000"
 
 
 def test_all_rate_limited_is_a_429_with_the_shortest_wait(

@@ -185,6 +185,16 @@ def test_embeddings_as_numbers(given: Any, site: Site):
     assert site.provider.bodies("one")[0]["input"] == given
 
 
+def test_the_demo_models_vectors_are_the_same_in_both_encodings(site: Site):
+    site.catalogue.demo("echo")
+    asked = {"model": "demo/echo", "input": ["Hi", "there"]}
+    usual = client(site).embeddings.create(**asked)
+    numbers = client(site).embeddings.create(**asked, encoding_format="float")
+    assert [len(item.embedding) for item in usual.data] == [8, 8]
+    for one, other in zip(usual.data, numbers.data, strict=True):
+        assert one.embedding == pytest.approx(other.embedding)
+
+
 def test_a_wrong_key_is_an_authentication_error(site: Site):
     with pytest.raises(openai.AuthenticationError) as refused:
         client(site, api_key="gw_live_wrong").chat.completions.create(**ASK)

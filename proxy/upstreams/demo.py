@@ -9,8 +9,10 @@ demo/cut           breaks off in mid-answer
 """
 
 import asyncio
+import base64
 import itertools
 import re
+import struct
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -71,10 +73,12 @@ class DemoUpstream:
         """A vector for each input, made of its characters: stable, and of no meaning."""
         await self._behave(target.model)
         inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
+        vectors = [_vector(text) for text in inputs]
+        written = map(_base64, vectors) if body.get("encoding_format") == "base64" else vectors
         data = {
             "object": "list",
             "model": target.model,
-            "data": [{"object": "embedding", "index": i, "embedding": _vector(text)} for i, text in enumerate(inputs)],
+            "data": [{"object": "embedding", "index": i, "embedding": each} for i, each in enumerate(written)],
             "usage": {"prompt_tokens": len(inputs), "total_tokens": len(inputs)},
         }
         return Answer(orjson.dumps(data), data)
@@ -139,3 +143,8 @@ def _vector(item: Any) -> list[float]:
     for position, character in enumerate(str(item)):
         vector[position % EMBEDDING_LENGTH] += ord(character) / 1000
     return vector
+
+
+def _base64(vector: list[float]) -> str:
+    """As OpenAI writes it: floats of 32 bits, the low byte first."""
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

@@ -11,7 +11,7 @@
 -- ARGV[1], ARGV[2], ARGV[3], ARGV[4] how many rate limits, gates, budgets and requests there are
 -- ARGV[5] and ARGV[6] when the budgets' month begins and ends (ms)
 -- then each rate limit (requests in any 60 seconds), each gate's limit,
--- each budget's limit (tokens), or -1 where it is only counted;
+-- each budget's limit (tokens), or -1 where it is only counted, and for each 1 if it refuses, or 0 if it only warns;
 -- then the configuration version that the caller decided on, the epoch that the process belongs to,
 -- 1 if budgets may refuse, or 0,
 -- the seal: what the cached answer begins with, or it is another one,
@@ -25,15 +25,16 @@
 --   {'CLOSED', ms}                      the counters were rebuilt just now: wait until every process has joined
 --   {'OTHER_MONTH', Redis time (ms)}    it is not that month: decide again
 --   {'GONE'}                            it was settled by an answer that the cache no longer has: ask as another request
---   {'RATE', time, windows, which, ms until there is room}
---   {'BUSY', time, windows, which}      the gate number `which` lets nobody else through
---   {'BUDGET', time, windows, which, spent, reserved}
+--   {'RATE', which, ms until there is room}
+--   {'BUSY', tightest, which}           the gate number `which` lets nobody else through
+--   {'BUDGET', tightest, which, spent, reserved}
 -- or, having counted the requests:
---   {'CACHED', time, windows, entry, budgets}                     counted, with nothing reserved
---   {'CACHED', time, windows, entry, budgets, stream id, event}   counted and settled; '' and '' if that was done before
---   {'ADMITTED', time, windows, breakers (flat), budgets}
--- `windows` is flat: for each rate limit the requests in its window and the time (ms) until the oldest one leaves it;
--- so is `budgets`: for each what was spent and reserved before.
+--   {'CACHED', tightest, room, time (ms), entry}                     counted, with nothing reserved
+--   {'CACHED', tightest, room, time (ms), entry, stream id, event}   and settled; '' and '' if that was done before
+--   {'ADMITTED', tightest, room, time (ms), breakers (flat)}
+-- `tightest` is the rate limit with the least left: which (0: there is none), what is left after these requests, or,
+-- where they are refused, without them, and the time (ms) until its oldest request leaves it (0: it had none).
+-- `room`: the tokens that the tightest budget had left, or -1 where none has a limit.
 local WINDOW_US = 60 * 1000000
 local rates, gates, budgets, requests = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local month_begins, month_ends = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -49,7 +50,8 @@ local function reservation(i) return KEYS[names + 7 + i] end
 local function limit_of_rate(i) return tonumber(ARGV[6 + i]) end
 local function limit_of_gate(i) return tonumber(ARGV[6 + rates + i]) end
 local function limit_of_budget(i) return tonumber(ARGV[6 + rates + gates + i]) end
-local rest = 6 + names
+local function refuses(i) return ARGV[6 + names + i] == '1' end
+local rest = 6 + names + budgets
 local decided_on, member_of, enforces = tonumber(ARGV[rest + 1]), ARGV[rest + 2], ARGV[rest + 3] == '1'
 local seal, asked_ms = ARGV[rest + 4], tonumber(ARGV[rest + 5])
 local function id_of(i) return ARGV[rest + 4 * i + 2] end
@@ -96,13 +98,16 @@ local function ms_until_left(entry)
   return entry[2] and math.ceil((tonumber(entry[2]) + WINDOW_US - now_us) / 1000) or 0
 end
 
-local windows, full, longest_ms = {}, nil, 0
+local entering = known and 0 or requests
+local tightest, full, longest_ms = {0, 0, 0}, nil, 0
 for i = 1, rates do
   redis.call('ZREMRANGEBYSCORE', window(i), '-inf', string.format('(%.0f', now_us - WINDOW_US + 1))
   local used = redis.call('ZCARD', window(i))
-  windows[2 * i - 1] = used
-  windows[2 * i] = ms_until_left(redis.call('ZRANGE', window(i), 0, 0, 'WITHSCORES'))
-  local too_many = used + requests - limit_of_rate(i)
+  local left = limit_of_rate(i) - used - entering
+  if tightest[1] == 0 or left < tightest[2] then
+    tightest = {i, left, ms_until_left(redis.call('ZRANGE', window(i), 0, 0, 'WITHSCORES'))}
+  end
+  local too_many = -left
   if too_many > 0 and not known then
     -- There is room when the last of those that are too many has left; never, if the limit itself is too small.
     local last = redis.call('ZRANGE', window(i), too_many - 1, too_many - 1, 'WITHSCORES')
@@ -113,12 +118,16 @@ for i = 1, rates do
   end
 end
 if full then
-  return {'RATE', now_ms, windows, full, longest_ms}
+  return {'RATE', full, longest_ms}
+end
+
+local function without_these()
+  return {tightest[1], tightest[2] + entering, tightest[3]}
 end
 
 for i = 1, gates do
   if not known and redis.call('SCARD', gate(i)) + requests > limit_of_gate(i) then
-    return {'BUSY', now_ms, windows, i}
+    return {'BUSY', without_these(), i}
   end
 end
 
@@ -148,16 +157,19 @@ local tokens = 0
 for i = 1, requests do
   tokens = tokens + tokens_of(i)
 end
-local counted = {}
+local room = -1
 for i = 1, budgets do
-  local counts = redis.call('HMGET', counter(i), 'spent', 'reserved')
-  local spent, reserved = tonumber(counts[1] or '0'), tonumber(counts[2] or '0')
   local limit = limit_of_budget(i)
-  if enforces and not answer and not known and limit >= 0 and spent + reserved + tokens > limit then
-    return {'BUDGET', now_ms, windows, i, spent, reserved}
+  if limit >= 0 then
+    local counts = redis.call('HMGET', counter(i), 'spent', 'reserved')
+    local spent, reserved = tonumber(counts[1] or '0'), tonumber(counts[2] or '0')
+    local left = limit - spent - reserved
+    if enforces and refuses(i) and not answer and not known and tokens > left then
+      return {'BUDGET', without_these(), i, spent, reserved}
+    end
+    left = math.max(0, left)
+    room = room < 0 and left or math.min(room, left)
   end
-  counted[2 * i - 1] = spent
-  counted[2 * i] = reserved
 end
 
 if answer and asked_ms then
@@ -165,7 +177,7 @@ if answer and asked_ms then
   if not known then
     stream_id, event = settle_as_hit()
   end
-  return {'CACHED', now_ms, windows, answer, counted, stream_id, event}
+  return {'CACHED', tightest, room, now_ms, answer, stream_id, event}
 end
 
 local function reserve(i)
@@ -190,6 +202,6 @@ if not known then
   end
 end
 if answer then
-  return {'CACHED', now_ms, windows, answer, counted}
+  return {'CACHED', tightest, room, now_ms, answer}
 end
-return {'ADMITTED', now_ms, windows, redis.call('HGETALL', BREAKERS), counted}
+return {'ADMITTED', tightest, room, now_ms, redis.call('HGETALL', BREAKERS)}
