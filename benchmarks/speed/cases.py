@@ -140,7 +140,7 @@ EVERYBODY = None
 CASES = [
     Case("JSON, 64 connections", json_64, EVERYBODY),
     Case("JSON, 1 connection", json_1, EVERYBODY),
-    Case("SSE, 1 stream", stream(1, 5), EVERYBODY),
+    Case("SSE, 1 stream", stream(1, 8), EVERYBODY),
     Case("SSE, 100 streams", stream(100, 2), EVERYBODY),
     Case("SSE, 300 streams", stream(300, 2), EVERYBODY),
     Case("SSE, 500 streams", stream(500, 2), EVERYBODY),

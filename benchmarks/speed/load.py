@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from benchmarks.speed.upstream import PACE_MS, TEXT, WORDS
 
 STREAM_S = WORDS * PACE_MS / 1000
 PATIENCE_S = 240.0
+GOLDEN_RATIO = 0.618034  # its multiples lie evenly in a second, however many there are
 # Every request asks for something else (so that none is answered from a cache), unless `unique` is false.
 WRK_SCRIPT = """
 local count = 0
@@ -127,7 +128,11 @@ class Streams:
 def streams(
     ask: Ask, at_once: int, rounds: int, *, text: str = TEXT, memory: Callable[[], float] | None = None
 ) -> Streams:
-    """Keep so many streams open, each caller asking `rounds` times; they begin spread over one stream's length."""
+    """Keep so many streams open, each caller asking `rounds` times; they begin spread over one stream's length.
+
+    A single caller's begin at many moments of a second. One after the other, they would all meet what happens once a
+    second, such as the worker's look at what there is to drain, or none would.
+    """
     return uvloop.run(_streams(ask, at_once, rounds, text, memory))
 
 
@@ -135,7 +140,10 @@ async def _streams(ask: Ask, at_once: int, rounds: int, text: str, memory: Calla
     seen = Streams()
     watching = asyncio.create_task(_watch(memory, seen)) if memory else None
     began = time.perf_counter()
-    callers = [_call(ask, seen, text, rounds, number / at_once * STREAM_S) for number in range(at_once)]
+    rests = [[number / at_once * STREAM_S] + [0.0] * (rounds - 1) for number in range(at_once)]
+    if at_once == 1:
+        rests = [[number * GOLDEN_RATIO % 1.0 for number in range(rounds)]]
+    callers = [_call(ask, seen, text, rests_s) for rests_s in rests]
     try:
         async with asyncio.timeout(PATIENCE_S):
             await asyncio.gather(*callers)
@@ -153,11 +161,12 @@ async def _watch(memory: Callable[[], float], seen: Streams) -> None:
         await asyncio.sleep(0.25)
 
 
-async def _call(ask: Ask, seen: Streams, text: str, rounds: int, pause_s: float) -> None:
-    await asyncio.sleep(pause_s)
+async def _call(ask: Ask, seen: Streams, text: str, rests_s: Sequence[float]) -> None:
+    """One stream after each rest."""
     address = urlsplit(ask.url)
     loop = asyncio.get_running_loop()
-    for _ in range(rounds):
+    for rest_s in rests_s:
+        await asyncio.sleep(rest_s)
         reader = Reader()
         transport, _protocol = await loop.create_connection(
             lambda reader=reader: reader, address.hostname, address.port

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from conftest import Cast, Catalogue
 from gateway_project.asgi import application
 from proxy import gateway
@@ -26,23 +28,32 @@ from proxy.upstreams.http.response import Response
 from proxy.upstreams.openai_wire import OpenAIWire, WireStream
 from proxy.upstreams.sse import DONE
 
-CALLS_A_REQUEST = 193
+CALLS_A_REQUEST = 323
+CALLS_A_HIT = 187
 CALLS_A_CHUNK = 3
 CALLS_A_DECODED_CHUNK = 31
 
-REQUESTS, CHUNKS = 20, 500
+WARM_UP, REQUESTS, CHUNKS = 5, 20, 500
 OURS = str(Path(__file__).resolve().parents[2])
 LIBRARIES = ("/site-packages/django/", "/site-packages/rest_framework/")
 COUNTED = (*(f"{OURS}/{name}/" for name in ("accounts", "proxy", "comparisons", "gateway_project")), *LIBRARIES)
 
 
-def test_a_chat_takes_no_more_calls_than_it_did(
-    transactional_db: None, cast: Cast, catalogue: Catalogue, provider: FakeProvider
-):
+@pytest.fixture
+def key(transactional_db: None, cast: Cast, catalogue: Catalogue, provider: FakeProvider) -> str:
     catalogue.chain("plain", catalogue.model())
     provider.on("one", text("Hello"))
+    return cast.alice.key
 
-    assert 0 < asyncio.run(calls_of_chats(cast.alice.key)) / REQUESTS <= CALLS_A_REQUEST
+
+def test_a_chat_takes_no_more_calls_than_it_did(key: str):
+    said = [f"Hi, {number}" for number in range(WARM_UP + REQUESTS)]
+    assert 0 < asyncio.run(calls_of_chats(key, said, b"miss")) / REQUESTS <= CALLS_A_REQUEST
+
+
+def test_a_chat_that_the_cache_answers_takes_no_more_calls_than_it_did(key: str):
+    said = ["Hi"] * (WARM_UP + REQUESTS)
+    assert 0 < asyncio.run(calls_of_chats(key, said, b"hit")) / REQUESTS <= CALLS_A_HIT
 
 
 def test_a_chunk_that_passes_as_it_came_takes_no_more_calls_than_it_did():
@@ -57,16 +68,17 @@ def test_a_chunk_that_is_decoded_takes_no_more_calls_than_it_did():
     assert 0 < calls / CHUNKS <= CALLS_A_DECODED_CHUNK
 
 
-async def calls_of_chats(key: str) -> int:
+async def calls_of_chats(key: str, said: list[str], cache: bytes) -> int:
+    """With the settlements. `cache`: hit or miss, what each must be."""
     await gateway.start()
     try:
-        for _ in range(5):  # connections, caches, what is imported late
-            await ask(key)
+        for words in said[:WARM_UP]:  # connections, caches, what is imported late
+            await ask(key, words)
         with counted(*COUNTED) as count:
-            for _ in range(REQUESTS):
-                await ask(key)
+            answers = [await ask(key, words) for words in said[WARM_UP:]]
     finally:
         await gateway.stop()
+    assert {dict(answer["headers"])[b"x-gateway-cache"] for answer in answers} == {cache}
     return count.calls
 
 
@@ -126,9 +138,9 @@ class Provider:
         line.say(end=END)
 
 
-async def ask(key: str) -> None:
-    """One chat, as the server hands it over."""
-    body = json.dumps({"model": "plain", "messages": [{"role": "user", "content": "Hi"}]}).encode()
+async def ask(key: str, words: str) -> Message:
+    """One chat, as the server hands it over; returns how the answer began."""
+    body = json.dumps({"model": "plain", "messages": [{"role": "user", "content": words}]}).encode()
     scope = {
         "type": "http",
         "method": "POST",
@@ -160,3 +172,4 @@ async def ask(key: str) -> None:
 
     await application(scope, receive, send)
     assert answer[0]["status"] == 200
+    return answer[0]
