@@ -26,6 +26,23 @@ class RateLimit:
         return key("rate", self.scope, self.subject)
 
 
+@dataclass(slots=True)
+class RateState:
+    """What is left of a rate limit, and when its oldest request leaves the window, or room is made (ms)."""
+
+    limit: int
+    remaining: int
+    reset_ms: int
+
+    def headers(self) -> dict[str, str]:
+        """As OpenAI sends them."""
+        return {
+            "x-ratelimit-limit-requests": str(self.limit),
+            "x-ratelimit-remaining-requests": str(self.remaining),
+            "x-ratelimit-reset-requests": duration(self.reset_ms),
+        }
+
+
 @dataclass(frozen=True)
 class ConcurrencyLimit:
     """At most `limit` requests at the same time, for one subject of a scope."""
@@ -55,8 +72,8 @@ class Budget:
         return counter_name(self.scope, self.subject, month)
 
     def limit_in(self, month: str) -> int | None:
-        """The month's limit with its top-ups; None where there is none."""
-        return None if self.limit is None else self.limit + self.top_ups.get(month, 0)
+        """The month's limit with its top-ups, which may take more away than there is; None where there is none."""
+        return None if self.limit is None else max(0, self.limit + self.top_ups.get(month, 0))
 
     @property
     def is_hard(self) -> bool:

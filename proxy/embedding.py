@@ -26,17 +26,6 @@ class EmbeddingRequest:
         body = require_object(data)
         name = require_name(body.get("model"), "model")
         check_fields(body, TYPES)
-        if not _can_be_embedded(body.get("input")):
-            raise InvalidRequest("input must be a text, a list of texts, or tokens, and not empty.", param="input")
+        if not isinstance(body.get("input"), (str, list)) or not body["input"]:
+            raise InvalidRequest("input must be a text or a list of texts, and not empty.", param="input")
         return cls(name, {field: value for field, value in body.items() if field != "model"})
-
-
-def _can_be_embedded(value: Any) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(isinstance(item, type(value[0])) for item in value) and _is_item(value[0])
-    return isinstance(value, str) and value != ""
-
-
-def _is_item(item: Any) -> bool:
-    """A text, the number of a token, or a list of those."""
-    return isinstance(item, (str, int, list)) and not isinstance(item, bool)

@@ -6,7 +6,7 @@ from typing import Any
 
 from accounts.errors import GatewayError, PartUnavailable, RateLimited
 from accounts.ledger.refusals import BudgetReserved, BudgetSpent, never_fits, rate_limited, too_many_at_once
-from accounts.limits import Budget, duration
+from accounts.limits import Budget, RateState
 from accounts.quota import Quota
 
 
@@ -73,23 +73,6 @@ class Ask:
     @property
     def tokens(self) -> int:
         return sum(request.tokens for request in self.requests)
-
-
-@dataclass(slots=True)
-class RateState:
-    """The rate limit with the least left: how much, and when its oldest request leaves the window (ms)."""
-
-    limit: int
-    remaining: int
-    reset_ms: int
-
-    def headers(self) -> dict[str, str]:
-        """As OpenAI sends them."""
-        return {
-            "x-ratelimit-limit-requests": str(self.limit),
-            "x-ratelimit-remaining-requests": str(self.remaining),
-            "x-ratelimit-reset-requests": duration(self.reset_ms),
-        }
 
 
 @dataclass(slots=True)
@@ -171,16 +154,16 @@ class LedgerClosed(PartUnavailable):
         )
 
 
-def _rate_refusal(ask: Ask, which: int, retry_ms: int) -> RateLimited:
+def _rate_refusal(ask: Ask, which: int, left: int, retry_ms: int) -> RateLimited:
     limit, asked = ask.quota.rate_limits[which - 1], len(ask.requests)
-    if 1 < asked > limit.limit:
-        return never_fits(limit, asked=asked, retry_ms=retry_ms)
-    return rate_limited(limit, retry_ms=retry_ms)
+    refusal = never_fits(limit, asked) if asked > limit.limit else rate_limited(limit, retry_ms=retry_ms)
+    refusal.headers.update(RateState(limit.limit, max(0, left), retry_ms).headers())
+    return refusal
 
 
 def _busy_refusal(ask: Ask, which: int) -> RateLimited:
     gate, asked = ask.quota.gates[which - 1], len(ask.requests)
-    return never_fits(gate, asked=asked) if 1 < asked > gate.limit else too_many_at_once(gate)
+    return never_fits(gate, asked) if asked > gate.limit else too_many_at_once(gate)
 
 
 def _budget_refusal(ask: Ask, which: int, spent: int, reserved: int) -> BudgetSpent | BudgetReserved:
@@ -191,7 +174,7 @@ def _budget_refusal(ask: Ask, which: int, spent: int, reserved: int) -> BudgetSp
 
 
 def _refused(refusal: GatewayError, ask: Ask, tightest: Sequence[int]) -> GatewayError:
-    """With what the rate limits have left, which it is not refused for."""
+    """The refusal for another reason, which also tells what is left of the tightest rate limit."""
     if rate := _rate_state(ask, tightest):
         refusal.headers.update(rate.headers())
     return refusal

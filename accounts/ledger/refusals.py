@@ -9,7 +9,7 @@ GatewayError
 from typing import Any
 
 from accounts.errors import GatewayError, RateLimited
-from accounts.limits import Budget, ConcurrencyLimit, Month, RateLimit, duration
+from accounts.limits import Budget, ConcurrencyLimit, Month, RateLimit, RateState, duration
 
 WHOSE = {
     "global": "everyone together",
@@ -20,6 +20,7 @@ WHOSE = {
 }
 RESERVED_RETRY_S = 2.0
 BUSY_RETRY_S = 1.0
+NEVER_RETRY_S = 60.0  # for clients that know nothing of x-should-retry
 
 
 def rate_limited(limit: RateLimit, *, retry_ms: int) -> RateLimited:
@@ -28,21 +29,17 @@ def rate_limited(limit: RateLimit, *, retry_ms: int) -> RateLimited:
         f"The limit of {limit.limit} requests a minute for {WHOSE[limit.scope]} is reached. Wait {duration(retry_ms)}, "
         "then try again.",
         retry_after_s=retry_ms / 1000,
-        headers={
-            "x-ratelimit-limit-requests": str(limit.limit),
-            "x-ratelimit-remaining-requests": "0",
-            "x-ratelimit-reset-requests": duration(retry_ms),
-        },
+        headers=RateState(limit.limit, 0, retry_ms).headers(),
     )
 
 
-def never_fits(limit: RateLimit | ConcurrencyLimit, *, asked: int, retry_ms: int = 1000) -> RateLimited:
+def never_fits(limit: RateLimit | ConcurrencyLimit, asked: int) -> RateLimited:
     """The refusal of a comparison of more models than a limit ever lets through together: waiting does not help."""
     when = "a minute" if isinstance(limit, RateLimit) else "at the same time"
     return RateLimited(
         f"This takes {asked} requests at once, and {WHOSE[limit.scope]} may make {limit.limit} {when}. Ask fewer "
         "models, or ask an administrator for a higher limit.",
-        retry_after_s=retry_ms / 1000,
+        retry_after_s=NEVER_RETRY_S,
         headers={"x-should-retry": "false"},
     )
 

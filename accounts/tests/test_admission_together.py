@@ -104,19 +104,23 @@ def test_a_reservation_that_nobody_stands_for_is_given_back_at_the_second_look()
 
 
 @pytest.mark.parametrize(
-    ("limits", "told"),
+    ("limits", "told", "left"),
     [
-        ({"rate_limits": [RateLimit("key", "k1", 2)]}, "your API key may make 2 a minute"),
-        ({"gates": [GATE]}, "your API key may make 2 at the same time"),
+        ({"rate_limits": [RateLimit("key", "k1", 2)]}, "your API key may make 2 a minute", "2"),
+        ({"gates": [GATE]}, "your API key may make 2 at the same time", None),
     ],
     ids=["rate", "gate"],
 )
-def test_more_than_a_limit_ever_lets_through_is_not_told_to_try_again(limits: dict[str, Any], told: str):
+def test_more_than_a_limit_ever_lets_through_is_not_told_to_try_again(
+    limits: dict[str, Any], told: str, left: str | None
+):
     async def work(ledger: Ledger) -> None:
         with pytest.raises(RateLimited) as refused:
             await ledger.admit(ask(ledger, "a", "b", "c", **limits))
         assert f"This takes 3 requests at once, and {told}." in refused.value.message
         assert refused.value.headers["x-should-retry"] == "false"
+        assert refused.value.headers["Retry-After"] == "60"
+        assert refused.value.headers.get("x-ratelimit-remaining-requests") == left
         await ledger.admit(ask(ledger, "a", "b", **limits))
         with pytest.raises(RateLimited) as refused:
             await ledger.admit(ask(ledger, "d", "e", **limits))
@@ -153,3 +157,18 @@ def test_the_room_is_that_of_the_tightest_budget_which_may_be_a_soft_one():
         ]
 
     assert with_ledger(work) == [None, 1_000, 40, 10, 100]
+
+
+def test_who_asks_again_because_the_reply_was_lost_is_told_the_same_room():
+    async def work(ledger: Ledger) -> list[int | None]:
+        asked = ask(ledger, "a", "b", budgets=[BUDGET])
+        return [(await ledger.admit(asked)).room for _ in range(2)]
+
+    assert with_ledger(work) == [100, 100]
+
+
+def test_a_budget_beyond_what_redis_can_count_has_room():
+    async def work(ledger: Ledger) -> int | None:
+        return (await ledger.admit(ask(ledger, "a", budgets=[Budget("user", "1", 2**63 - 1)]))).room
+
+    assert with_ledger(work) == 2**53

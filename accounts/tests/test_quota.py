@@ -36,6 +36,11 @@ def test_a_soft_budget_has_a_limit_that_is_not_enforced():
     assert not quota(Budget("user", "1", None)).has_hard_budget
 
 
+def test_a_top_up_that_takes_away_more_than_there_is_leaves_nothing():
+    asked = Quota(NOVEMBER, budgets=[Budget("user", "1", 100, top_ups={"2026-11": -101})])
+    assert (asked.budget_limits, asked.limits, asked.has_hard_budget) == ([0], [0], True)
+
+
 def test_a_top_up_counts_in_its_month_only():
     budget = Budget("user", "1", 100, top_ups={"2026-12": 50})
     assert Quota(NOVEMBER, budgets=[budget]).budget_limits == [100]

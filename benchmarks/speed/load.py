@@ -20,7 +20,7 @@ from benchmarks.speed.upstream import PACE_MS, TEXT, WORDS
 
 STREAM_S = WORDS * PACE_MS / 1000
 PATIENCE_S = 240.0
-GOLDEN_RATIO = 0.618034  # its multiples lie evenly in a second, however many there are
+GOLDEN_RATIO = 0.618034  # what comes so often lies evenly in a second, however often it comes
 # Every request asks for something else (so that none is answered from a cache), unless `unique` is false.
 WRK_SCRIPT = """
 local count = 0
@@ -142,7 +142,7 @@ async def _streams(ask: Ask, at_once: int, rounds: int, text: str, memory: Calla
     began = time.perf_counter()
     rests = [[number / at_once * STREAM_S] + [0.0] * (rounds - 1) for number in range(at_once)]
     if at_once == 1:
-        rests = [[number * GOLDEN_RATIO % 1.0 for number in range(rounds)]]
+        rests = [[GOLDEN_RATIO] * rounds]
     callers = [_call(ask, seen, text, rests_s) for rests_s in rests]
     try:
         async with asyncio.timeout(PATIENCE_S):

@@ -86,6 +86,8 @@ def number(value: float) -> str:
     """Three digits that mean something."""
     if value >= 100:
         return f"{value:,.0f}"
+    if 0 < value < 0.1:
+        return f"{value:.3f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 

@@ -40,7 +40,10 @@ COUNTED = (*(f"{OURS}/{name}/" for name in ("accounts", "proxy", "comparisons", 
 
 
 @pytest.fixture
-def key(transactional_db: None, cast: Cast, catalogue: Catalogue, provider: FakeProvider) -> str:
+def key(
+    transactional_db: None, cast: Cast, catalogue: Catalogue, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    monkeypatch.setattr(gateway, "POLL_S", 60.0)  # nothing but requests is counted
     catalogue.chain("plain", catalogue.model())
     provider.on("one", text("Hello"))
     return cast.alice.key

@@ -72,7 +72,9 @@ class DemoUpstream:
     async def embed(self, target: Target, body: dict[str, Any]) -> Answer:
         """A vector for each input, made of its characters: stable, and of no meaning."""
         await self._behave(target.model)
-        inputs = body["input"] if isinstance(body["input"], list) else [body["input"]]
+        given = body["input"]
+        is_one = isinstance(given, str) or isinstance(given[0], int)  # a text, or its tokens
+        inputs = [given] if is_one else given
         vectors = [_vector(text) for text in inputs]
         written = map(_base64, vectors) if body.get("encoding_format") == "base64" else vectors
         data = {

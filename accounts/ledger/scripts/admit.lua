@@ -11,7 +11,7 @@
 -- ARGV[1], ARGV[2], ARGV[3], ARGV[4] how many rate limits, gates, budgets and requests there are
 -- ARGV[5] and ARGV[6] when the budgets' month begins and ends (ms)
 -- then each rate limit (requests in any 60 seconds), each gate's limit,
--- each budget's limit (tokens), or -1 where it is only counted, and for each 1 if it refuses, or 0 if it only warns;
+-- each budget's limit (tokens), or -1 where it is only counted, then for each budget 1 if it refuses, or 0;
 -- then the configuration version that the caller decided on, the epoch that the process belongs to,
 -- 1 if budgets may refuse, or 0,
 -- the seal: what the cached answer begins with, or it is another one,
@@ -25,7 +25,7 @@
 --   {'CLOSED', ms}                      the counters were rebuilt just now: wait until every process has joined
 --   {'OTHER_MONTH', Redis time (ms)}    it is not that month: decide again
 --   {'GONE'}                            it was settled by an answer that the cache no longer has: ask as another request
---   {'RATE', which, ms until there is room}
+--   {'RATE', which, what is left of it, ms until there is room}
 --   {'BUSY', tightest, which}           the gate number `which` lets nobody else through
 --   {'BUDGET', tightest, which, spent, reserved}
 -- or, having counted the requests:
@@ -36,6 +36,7 @@
 -- where they are refused, without them, and the time (ms) until its oldest request leaves it (0: it had none).
 -- `room`: the tokens that the tightest budget had left, or -1 where none has a limit.
 local WINDOW_US = 60 * 1000000
+local LARGEST = 2 ^ 53 -- whole number of Lua's
 local rates, gates, budgets, requests = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local month_begins, month_ends = tonumber(ARGV[5]), tonumber(ARGV[6])
 
@@ -99,7 +100,7 @@ local function ms_until_left(entry)
 end
 
 local entering = known and 0 or requests
-local tightest, full, longest_ms = {0, 0, 0}, nil, 0
+local tightest, full, left_of_full, longest_ms = {0, 0, 0}, nil, 0, 0
 for i = 1, rates do
   redis.call('ZREMRANGEBYSCORE', window(i), '-inf', string.format('(%.0f', now_us - WINDOW_US + 1))
   local used = redis.call('ZCARD', window(i))
@@ -113,12 +114,12 @@ for i = 1, rates do
     local last = redis.call('ZRANGE', window(i), too_many - 1, too_many - 1, 'WITHSCORES')
     local ms = last[2] and ms_until_left(last) or WINDOW_US / 1000
     if ms > longest_ms then
-      full, longest_ms = i, ms
+      full, left_of_full, longest_ms = i, left + requests, ms
     end
   end
 end
 if full then
-  return {'RATE', full, longest_ms}
+  return {'RATE', full, left_of_full, longest_ms}
 end
 
 local function without_these()
@@ -158,16 +159,17 @@ for i = 1, requests do
   tokens = tokens + tokens_of(i)
 end
 local room = -1
+local held = is_held and not answer and tokens or 0 -- of what is reserved, by the call before
 for i = 1, budgets do
   local limit = limit_of_budget(i)
   if limit >= 0 then
     local counts = redis.call('HMGET', counter(i), 'spent', 'reserved')
     local spent, reserved = tonumber(counts[1] or '0'), tonumber(counts[2] or '0')
-    local left = limit - spent - reserved
+    local left = limit - spent - reserved + held
     if enforces and refuses(i) and not answer and not known and tokens > left then
       return {'BUDGET', without_these(), i, spent, reserved}
     end
-    left = math.max(0, left)
+    left = math.min(math.max(0, left), LARGEST)
     room = room < 0 and left or math.min(room, left)
   end
 end
