@@ -44,7 +44,7 @@ class EmbeddedLine:
     async def close(self) -> None:
         """Wait for the outstanding replies, then close."""
         while self._pipelines:  # each one that ends may send what waited for it
-            await asyncio.gather(*self._pipelines, return_exceptions=True)
+            await asyncio.wait(self._pipelines)
         await self._client.aclose()
 
     def _flush(self) -> None:
