@@ -156,8 +156,11 @@ class LedgerClosed(PartUnavailable):
 
 def _rate_refusal(ask: Ask, which: int, left: int, retry_ms: int) -> RateLimited:
     limit, asked = ask.quota.rate_limits[which - 1], len(ask.requests)
-    refusal = never_fits(limit, asked) if asked > limit.limit else rate_limited(limit, retry_ms=retry_ms)
-    refusal.headers.update(RateState(limit.limit, max(0, left), retry_ms).headers())
+    refusal = rate_limited(limit, retry_ms=retry_ms, left=left)
+    if asked > limit.limit:
+        never = never_fits(limit, asked)
+        never.headers = {**refusal.headers, **never.headers}
+        return never
     return refusal
 
 

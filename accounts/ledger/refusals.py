@@ -23,13 +23,16 @@ BUSY_RETRY_S = 1.0
 NEVER_RETRY_S = 60.0  # for clients that know nothing of x-should-retry
 
 
-def rate_limited(limit: RateLimit, *, retry_ms: int) -> RateLimited:
-    """The refusal of a request that a rolling window has no room for; `retry_ms` until it has."""
+def rate_limited(limit: RateLimit, *, retry_ms: int, left: int = 0) -> RateLimited:
+    """The refusal of a request that a rolling window has no room for; `retry_ms` until it has.
+
+    `left`: requests, where several are refused together.
+    """
     return RateLimited(
         f"The limit of {limit.limit} requests a minute for {WHOSE[limit.scope]} is reached. Wait {duration(retry_ms)}, "
         "then try again.",
         retry_after_s=retry_ms / 1000,
-        headers=RateState(limit.limit, 0, retry_ms).headers(),
+        headers=RateState(limit.limit, max(0, left), retry_ms).headers(),
     )
 
 
